@@ -1,0 +1,1 @@
+"""Pathology foundation models, live on whole-slide images."""
