@@ -1,0 +1,16 @@
+"""Pathology encoders: the catalogue, loading, and looking at tiles."""
+
+from napari_pathfm.encoders._catalogue import ENCODERS, encoder_spec
+from napari_pathfm.encoders._device import choose_device
+from napari_pathfm.encoders._encoder import Encoder, Features, load_encoder
+from napari_pathfm.encoders._spec import EncoderSpec
+
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "EncoderSpec",
+    "Features",
+    "choose_device",
+    "encoder_spec",
+    "load_encoder",
+]

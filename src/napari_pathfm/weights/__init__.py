@@ -1,0 +1,21 @@
+"""Find, check and explain weights: bundled, in a local folder, on the hub."""
+
+from napari_pathfm.weights._files import (
+    bundled_path,
+    digest,
+    load_strict,
+    local_file,
+    read_tensors,
+)
+from napari_pathfm.weights._hub import cached_file, hub_file, hub_folder
+
+__all__ = [
+    "bundled_path",
+    "cached_file",
+    "digest",
+    "hub_file",
+    "hub_folder",
+    "load_strict",
+    "local_file",
+    "read_tensors",
+]

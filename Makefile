@@ -1,0 +1,45 @@
+# Everything that needs thought is in scripts/setup.py: it makes .venv ready, installs the system
+# libraries of Qt where it may, and runs the command. A second run starts at once.
+
+PYTHON ?= python3
+RUN     = @$(PYTHON) scripts/setup.py
+SCREEN  = $(RUN) --display
+
+# The plugins of pytest that would import napari or Qt before anything can forbid it.
+WITHOUT_NAPARI = --no-napari -p no:napari -p no:pytest-qt -p no:xvfb -p no:napari-plugin-engine
+
+.PHONY: help demo test lint format bench docs-check lock clean
+
+help: ## these targets
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+demo: ## the whole story on a sample slide; results in demo-output/
+	$(SCREEN) napari-pathfm demo --out demo-output
+
+test: lint ## every check and every test; what CI runs
+	$(RUN) pytest $(WITHOUT_NAPARI)
+	$(SCREEN) pytest
+
+lint: docs-check ## layers, style, types, the plugin's manifest
+	$(RUN) lint-imports
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) npe2 validate src/napari_pathfm/napari.yaml
+
+format: ## mend style where that can be done by machine
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+bench: ## measure speed
+	$(RUN) pytest benchmarks
+
+docs-check: ## links and Python blocks of the documents
+	$(RUN) python scripts/check_docs.py
+
+lock: ## resolve pyproject.toml anew into constraints.txt
+	$(RUN) --lock
+
+clean: ## remove what the tools and the demo left; .venv stays
+	rm -rf demo-output dist build htmlcov .coverage .cache .pytest_cache .mypy_cache \
+	  .ruff_cache .import_linter_cache

@@ -1,0 +1,86 @@
+"""``export``: stores and synthetic images to files that other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_pathfm.cli._heatmap import GEOJSON
+from napari_pathfm.cli._options import add_json, show
+from napari_pathfm.errors import OutputError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from napari_pathfm.generators import Provenance
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = verbs.add_parser(
+        "export", help="a store's tiles or synthetic images to QuPath GeoJSON"
+    )
+    parser.add_argument(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="INPUT",
+        help="one STORE.zarr, or synthetic PNGs of one slide",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="FILE.geojson[.gz]"
+    )
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the GeoJSON."""
+    from napari_pathfm.embeddings import open_store
+    from napari_pathfm.exports import export_store_geojson, write_geojson
+
+    if not options.out.name.lower().endswith(GEOJSON):
+        raise OutputError(f"{options.out} has no known suffix: use .geojson")
+    pictures = [path for path in options.inputs if path.suffix.lower() == ".png"]
+    if pictures == options.inputs:
+        written = write_geojson(options.out, _regions(pictures))
+    elif len(options.inputs) == 1:
+        written = export_store_geojson(open_store(options.inputs[0]), options.out)
+    else:
+        raise OutputError("export takes one store, or synthetic PNGs, at a time")
+    report = {"out": str(options.out), "objects": written}
+    show(report, [f"{options.out}: {written} objects"], as_json=options.json)
+
+
+def _regions(pictures: list[Path]) -> Iterator[dict[str, Any]]:
+    """Give a QuPath annotation for each synthetic image, all of one slide."""
+    import numpy as np
+    from PIL import Image
+
+    from napari_pathfm.exports import synthetic_features
+    from napari_pathfm.generators import SyntheticImage
+
+    slides = set()
+    for path, provenance in [(path, p) for path in pictures for p in _read(path)]:
+        if provenance.box is None:
+            raise OutputError(f"{path} does not say where on a slide it belongs")
+        slides.add(provenance.slide_fingerprint)
+        if len(slides) > 1:
+            raise OutputError(
+                f"{path} belongs to another slide than the images before it: "
+                "export the slides one by one"
+            )
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("RGB"))
+        made = SyntheticImage(pixels, provenance)
+        cosine = provenance.fidelity.get("cosine_to_condition")
+        fidelity = None if cosine is None else [cosine]
+        yield from synthetic_features([made], provenance.box, fidelity=fidelity)
+
+
+def _read(path: Path) -> list[Provenance]:
+    from napari_pathfm.exports import read_provenance
+
+    found = read_provenance(path)
+    return found if isinstance(found, list) else [found]

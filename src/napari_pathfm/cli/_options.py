@@ -1,0 +1,70 @@
+"""Options that several verbs share, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+
+def point(text: str) -> tuple[float, float]:
+    """Read ``X,Y`` in level-0 pixels."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no point: give X,Y in level-0 pixels, such as 1250,1900"
+        ) from None
+    if not (math.isfinite(x) and math.isfinite(y)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no point: it is not finite")
+    return x, y
+
+
+def count(text: str) -> int:
+    """Read a whole number of at least one."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above zero")
+    return value
+
+
+def add_mpp(parser: argparse.ArgumentParser) -> None:
+    """Add ``--mpp``."""
+    parser.add_argument(
+        "--mpp",
+        type=float,
+        metavar="M",
+        help="micrometres per level-0 pixel; goes before what the file says",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    parser.add_argument(
+        "--device", default="auto", metavar="D", help="auto, cpu, cuda, cuda:1 or mps"
+    )
+
+
+def add_weights(parser: argparse.ArgumentParser, of: str) -> None:
+    """Add ``--weights``."""
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of the {of}'s downloaded repository, instead of the hub",
+    )
+
+
+def show(report: Any, lines: list[str], *, as_json: bool) -> None:
+    """Print a report, as JSON or as lines for people."""
+    print(json.dumps(report, indent=2) if as_json else "\n".join(lines))

@@ -1,0 +1,30 @@
+"""The encoder that comes with the plugin: H0-mini's shape, made small."""
+
+from __future__ import annotations
+
+from napari_pathfm.encoders._spec import HOPTIMUS_MEAN, HOPTIMUS_STD, EncoderSpec
+
+BUNDLED = EncoderSpec(
+    name="bundled",
+    title="Bundled demonstration encoder",
+    arguments={
+        "patch_size": 14,
+        "embed_dim": 192,
+        "depth": 6,
+        "num_heads": 3,
+        "mlp_ratio": 5.33334,
+        "reg_tokens": 4,
+        "init_values": 0.1,
+    },
+    parameters=2_836_608,
+    tile_px=224,
+    mpp=0.5,
+    mean=HOPTIMUS_MEAN,
+    std=HOPTIMUS_STD,
+    prefix_tokens=5,
+    patch_px=14,
+    dim=192,
+    licence="BSD-3-Clause",
+    citation="docs/model-cards/bundled-encoder.md",
+    notice="A demonstration model: not for research or diagnosis.",
+)

@@ -1,0 +1,30 @@
+"""The encoders by name. A new one is a file beside this and a line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_pathfm.encoders._bundled import BUNDLED
+from napari_pathfm.encoders._h0mini import H0_MINI
+from napari_pathfm.errors import UnknownModelError
+
+if TYPE_CHECKING:
+    from napari_pathfm.encoders._spec import EncoderSpec
+
+ENCODERS: dict[str, EncoderSpec] = {spec.name: spec for spec in (BUNDLED, H0_MINI)}
+
+
+def encoder_spec(name: str) -> EncoderSpec:
+    """Look an encoder up.
+
+    Raises
+    ------
+    UnknownModelError
+        Naming the encoders there are.
+    """
+    try:
+        return ENCODERS[name]
+    except KeyError:
+        raise UnknownModelError(
+            f"no encoder is called {name!r}: choose one of {', '.join(ENCODERS)}"
+        ) from None

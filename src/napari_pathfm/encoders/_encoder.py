@@ -1,0 +1,183 @@
+"""An encoder with its weights, ready to look at tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_pathfm import weights as weight_files
+from napari_pathfm.encoders._catalogue import encoder_spec
+from napari_pathfm.errors import PathfmError, WeightsError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_pathfm.encoders._spec import EncoderSpec
+
+# Small batches keep a CPU's caches warm; more gave nothing (docs/performance.md).
+_BATCH = 8
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an encoder says of ``N`` tiles.
+
+    Attributes
+    ----------
+    cls : ndarray
+        float32 ``(N, D)``: one vector a tile.
+    patches : ndarray
+        float32 ``(N, h, w, D)``: one vector a patch.
+    """
+
+    cls: NDArray[np.float32]
+    patches: NDArray[np.float32]
+
+
+class Encoder:
+    """A vision transformer on a device. `load_encoder` makes one.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        The catalogue's entry.
+    network : VisionTransformer
+        With its weights loaded.
+    revision : str
+        Which weights these are: origin and first 12 hex digits of their SHA-256.
+    device : torch.device
+        Where to run.
+    """
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        network: torch.nn.Module,
+        revision: str,
+        device: torch.device,
+    ) -> None:
+        import torch
+
+        self.spec = spec
+        self.revision = revision
+        self.device = device
+        self._network = network.to(device).eval().requires_grad_(False)
+        as_image = (1, 3, 1, 1)
+        # Folded into one multiplication and one addition on uint8 values.
+        std = torch.tensor(spec.std, device=device).view(as_image)
+        mean = torch.tensor(spec.mean, device=device).view(as_image)
+        self._gain, self._offset = 1 / (255 * std), mean / std
+
+    def encode(self, tiles: NDArray[np.uint8]) -> Features:
+        """Encode RGB tiles.
+
+        Parameters
+        ----------
+        tiles : ndarray
+            uint8 ``(N, H, W, 3)``, normally ``H = W = spec.tile_px`` at ``spec.mpp``;
+            other sizes must be multiples of ``spec.patch_px``.
+
+        Returns
+        -------
+        Features
+            CLS and patch tokens after the final norm.
+
+        Raises
+        ------
+        PathfmError
+            If the tiles are of another shape or type.
+        """
+        import torch
+
+        self._check(tiles)
+        rows, columns = (side // self.spec.patch_px for side in tiles.shape[1:3])
+        cls = np.empty((len(tiles), self.spec.dim), np.float32)
+        patches = np.empty((len(tiles), rows, columns, self.spec.dim), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(tiles), _BATCH):
+                part = np.ascontiguousarray(tiles[start : start + _BATCH])
+                batch = torch.from_numpy(part).to(self.device).permute(0, 3, 1, 2)
+                tokens = self._network(batch * self._gain - self._offset)
+                tokens = tokens.float().cpu().numpy()
+                stop = start + len(part)
+                cls[start:stop] = tokens[:, 0]
+                grid = tokens[:, self.spec.prefix_tokens :]
+                patches[start:stop] = grid.reshape(-1, rows, columns, self.spec.dim)
+        return Features(cls, patches)
+
+    def _check(self, tiles: NDArray[np.uint8]) -> None:
+        patch = self.spec.patch_px
+        if tiles.ndim != 4 or tiles.shape[3] != 3 or tiles.dtype != np.uint8:
+            raise PathfmError(
+                f"{self.spec.name} encodes uint8 tiles of shape (N, H, W, 3), "
+                f"not {tiles.dtype} {tiles.shape}"
+            )
+        if tiles.shape[1] % patch or tiles.shape[2] % patch:
+            raise PathfmError(
+                f"{self.spec.name} needs tiles whose sides are multiples of {patch} px, "
+                f"not {tiles.shape[1]} x {tiles.shape[2]}"
+            )
+
+
+def load_encoder(
+    name: str = "bundled",
+    *,
+    weights: str | Path | None = None,
+    device: str = "auto",
+) -> Encoder:
+    """Load an encoder of the catalogue.
+
+    Parameters
+    ----------
+    name : str
+        ``"bundled"``, ``"h0-mini"``, ...
+    weights : path, optional
+        A folder laid out as the published repository, or a weight file; else the
+        bundled file or the hub.
+    device : str
+        ``"auto"`` (CUDA, then Apple's MPS, then CPU) or a torch device.
+
+    Raises
+    ------
+    UnknownModelError
+        If the catalogue has no such name.
+    WeightsError
+        If the weights cannot be had, or do not fit the architecture exactly.
+    """
+    from napari_pathfm.encoders._device import choose_device
+    from napari_pathfm.encoders._vit import build_vit
+
+    spec = encoder_spec(name)
+    path, origin = _find(spec, weights)
+    network = build_vit(spec)
+    tensors = weight_files.read_tensors(path)
+    weight_files.load_strict(network, tensors, model=spec.title, path=path)
+    count = sum(p.numel() for p in network.parameters())
+    if count != spec.parameters:
+        raise WeightsError(
+            f"{spec.title} has {spec.parameters:,} parameters, this build has {count:,}: "
+            "timm may have changed; install the version in constraints.txt"
+        )
+    revision = f"{origin}:{weight_files.digest(path)}"
+    return Encoder(spec, network, revision, choose_device(device))
+
+
+def _find(spec: EncoderSpec, weights: str | Path | None) -> tuple[Path, str]:
+    """Give the weight file and where it came from."""
+    if weights is not None:
+        return weight_files.local_file(weights, _WEIGHT_FILES, spec.title), "local"
+    if spec.hub_repo is None:
+        return weight_files.bundled_path("encoder.safetensors"), "bundled"
+    path = weight_files.hub_file(
+        spec.hub_repo,
+        _WEIGHT_FILES[0],
+        revision=spec.hub_revision,
+        access_page=spec.access_page or spec.hub_repo,
+    )
+    return path, f"hub@{(spec.hub_revision or 'main')[:8]}"

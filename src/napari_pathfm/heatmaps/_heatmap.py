@@ -1,0 +1,111 @@
+"""One number per tile, and where it lies on the slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pathfm.errors import OutsideSlideError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_pathfm.slides import TileGrid
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A grid of values over a slide.
+
+    Attributes
+    ----------
+    values : ndarray
+        float32 ``(rows, columns)``; NaN where there is no tissue or no result yet.
+    origin : (float, float)
+        Level-0 ``(x, y)`` of the first cell's top-left corner.
+    stride : float
+        Level-0 pixels per cell.
+    mpp : float
+        Micrometres per level-0 pixel.
+    name : str
+        What the values are, for people: ``"similarity"``.
+    limits : (float, float)
+        The values between which colours should spread.
+    provenance : dict
+        What made it; JSON-serialisable.
+    """
+
+    values: NDArray[np.float32]
+    origin: tuple[float, float]
+    stride: float
+    mpp: float
+    name: str = "heatmap"
+    limits: tuple[float, float] = (0.0, 1.0)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def at(self, x: float, y: float) -> float:
+        """Value at a level-0 point; NaN where there is none.
+
+        Raises
+        ------
+        OutsideSlideError
+            If the point lies outside the grid.
+        """
+        column = int((x - self.origin[0]) // self.stride)
+        row = int((y - self.origin[1]) // self.stride)
+        rows, columns = self.values.shape
+        if not (0 <= row < rows and 0 <= column < columns):
+            raise OutsideSlideError(f"({x:g}, {y:g}) lies outside the {self.name} map")
+        return float(self.values[row, column])
+
+    def centres(self) -> NDArray[np.float64]:
+        """Level-0 ``(x, y)`` of every cell's centre: float64 ``(rows, columns, 2)``."""
+        rows, columns = self.values.shape
+        x = self.origin[0] + (np.arange(columns) + 0.5) * self.stride
+        y = self.origin[1] + (np.arange(rows) + 0.5) * self.stride
+        return np.stack(np.meshgrid(x, y), axis=-1)
+
+    def to_layer(self) -> tuple[NDArray[np.float32], dict[str, Any], str]:
+        """Give a napari layer-data tuple, one pixel a cell, in micrometres."""
+        from napari_pathfm.slides import grid_transform
+
+        scale, translate = grid_transform(self.origin, self.stride, self.mpp)
+        metadata = {"version": 1, "kind": "heatmap", "name": self.name, "mpp": self.mpp}
+        metadata |= {"origin": list(self.origin), "stride": self.stride}
+        metadata |= {"limits": list(self.limits), "provenance": self.provenance}
+        metadata["path"] = self.provenance.get("slide_path")
+        metadata["fingerprint"] = self.provenance.get("slide_fingerprint")
+        keywords = {
+            "name": self.name,
+            "scale": scale,
+            "translate": translate,
+            "units": ("um", "um"),
+            "contrast_limits": self.limits,
+            "interpolation2d": "nearest",
+            "blending": "translucent",
+            "opacity": 0.6,
+            "metadata": {"napari_pathfm": metadata},
+        }
+        return self.values, keywords, "image"
+
+
+def on_grid(
+    grid: TileGrid, values: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Lay one value per tile out on the tile grid's lattice.
+
+    A cell is ``stride`` wide and centred on its tile, which may be wider.
+
+    Returns
+    -------
+    cells : ndarray
+        float32 ``grid.shape``, NaN where there is no tile.
+    origin : (float, float)
+        Level-0 ``(x, y)`` of the first cell's corner.
+    """
+    cells = np.full(grid.shape, np.nan, np.float32)
+    cells[grid.cells[:, 0], grid.cells[:, 1]] = values
+    margin = (grid.tile_size - grid.stride) / 2
+    return cells, (grid.origin[0] + margin, grid.origin[1] + margin)

@@ -1,0 +1,177 @@
+"""The OpenSlide backend: every vendor format, and the judge of pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_pathfm.errors import SlideError
+from napari_pathfm.slides._colour import composite_on_white
+from napari_pathfm.slides._levels import BackendName, Level
+from napari_pathfm.slides._mpp import plausible, positive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import openslide
+    from numpy.typing import NDArray
+    from PIL import Image
+
+# Decoded slide tiles that OpenSlide keeps for one slide; 256 tiles of 256 px.
+CACHE_BYTES = 64 * 2**20
+
+
+def detect_vendor(path: Path) -> str | None:
+    """Name the vendor of the format, or None where OpenSlide does not know the file."""
+    import openslide
+
+    try:
+        return openslide.OpenSlide.detect_format(path)
+    except openslide.OpenSlideError:
+        return None
+
+
+class OpenSlideBackend:
+    """One file through OpenSlide.
+
+    OpenSlide handles are safe to read from many threads, but one failed read puts a
+    handle into an error state for good. So a failed read is tried once more on a fresh
+    handle, which also takes the broken one's place: what is whole stays readable.
+    """
+
+    name: BackendName = "openslide"
+
+    def __init__(self, path: Path) -> None:
+        import openslide
+
+        self._path = path
+        self._lock = threading.Lock()
+        self._cache = openslide.OpenSlideCache(CACHE_BYTES)
+        self._handle: openslide.OpenSlide | None = self._open()
+        handle = self._handle
+        facts = handle.properties
+        self.vendor = facts.get("openslide.vendor", "unknown")
+        self.levels = tuple(
+            Level(width, height, float(downsample))
+            for (width, height), downsample in zip(
+                handle.level_dimensions, handle.level_downsamples, strict=True
+            )
+        )
+        self.tile_sizes = tuple(
+            _tile_size(facts, index) for index in range(len(self.levels))
+        )
+        self.objective = positive(facts.get("openslide.objective-power"))
+        self.mpp = self._stated_mpp(facts)
+        # A label can show a patient's name: it is read when asked for, never listed.
+        self.associated = tuple(
+            sorted(
+                name for name in handle.associated_images if "label" not in name.lower()
+            )
+        )
+
+    def _open(self) -> openslide.OpenSlide:
+        import openslide
+
+        try:
+            handle = openslide.OpenSlide(self._path)
+            handle.set_cache(self._cache)
+        except (openslide.OpenSlideError, OSError) as error:
+            raise SlideError(
+                f"{self._path.name} cannot be opened, it is damaged or incomplete "
+                f"({_reason(error)}): copy it again from its source"
+            ) from error
+        return handle
+
+    def _stated_mpp(self, facts: Mapping[str, str]) -> tuple[float, float] | None:
+        across = positive(facts.get("openslide.mpp-x"))
+        down = positive(facts.get("openslide.mpp-y"))
+        if across is None or down is None:
+            return None
+        # A generic TIFF's figure is its print resolution: often 72 dpi, which says
+        # nothing.
+        if self.vendor == "generic-tiff" and not (
+            plausible(across) and plausible(down)
+        ):
+            return None
+        return across, down
+
+    def _current(self) -> openslide.OpenSlide:
+        handle = self._handle
+        if handle is None:
+            raise SlideError(f"{self._path.name} is closed: open it again")
+        return handle
+
+    def read(
+        self, level: int, x: int, y: int, width: int, height: int
+    ) -> NDArray[np.uint8]:
+        """Read pixels exactly as OpenSlide gives them, on white."""
+        import openslide
+
+        handle = self._current()
+        try:
+            return _on_white(handle.read_region((x, y), level, (width, height)))
+        except openslide.OpenSlideError:
+            pass
+        # Either this region is damaged or another thread's was: a fresh handle tells.
+        fresh = self._open()
+        try:
+            return _on_white(fresh.read_region((x, y), level, (width, height)))
+        except openslide.OpenSlideError as error:
+            fresh = self._open()
+            raise SlideError(
+                f"{self._path.name} is damaged at x={x}, y={y} (level {level}, "
+                f"{width}x{height} px): {_reason(error)}; copy it again from its source"
+            ) from error
+        finally:
+            with self._lock:
+                if self._handle is handle:
+                    self._handle = fresh
+
+    def read_associated(self, name: str) -> NDArray[np.uint8]:
+        """Read an associated image; `KeyError` where there is none."""
+        import openslide
+
+        # On its own handle, so that a damaged one leaves the slide readable.
+        self._current()
+        with contextlib.closing(self._open()) as handle:
+            try:
+                return _on_white(handle.associated_images[name])
+            except openslide.OpenSlideError as error:
+                raise SlideError(
+                    f"{self._path.name}: its image {name!r} is damaged "
+                    f"({_reason(error)}); copy the file again from its source"
+                ) from error
+
+    def close(self) -> None:
+        """Let the file go, once the reads that are under way have ended."""
+        # Not handle.close(): a read in another thread would be left with freed memory.
+        # The handle closes itself when the last reader lets it go.
+        with self._lock:
+            self._handle = None
+
+
+def _on_white(image: Image.Image) -> NDArray[np.uint8]:
+    """Composite RGBA on white; uint8 ``(h, w, 3)``, contiguous."""
+    rgba = np.asarray(image)
+    alpha = rgba[..., 3]
+    if alpha.min(initial=255) == 255:
+        return np.ascontiguousarray(rgba[..., :3])
+    return composite_on_white(rgba)
+
+
+def _tile_size(facts: Mapping[str, str], level: int) -> tuple[int, int]:
+    """Give a level's tile ``(width, height)``; 256 px where the format does not say."""
+    width = facts.get(f"openslide.level[{level}].tile-width")
+    height = facts.get(f"openslide.level[{level}].tile-height")
+    if not (width and height):
+        return 256, 256
+    return int(width), int(height)
+
+
+def _reason(error: Exception) -> str:
+    """Put a library's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,163 @@
+"""Is a TIFF all there? The offsets that it states, against the length that it has.
+
+OpenSlide opens a truncated slide without complaint and fails when somebody pans into
+the part that is missing. Walking the directories takes milliseconds and says so at
+once.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_STRIP_OFFSETS, _STRIP_BYTES = 273, 279
+_TILE_OFFSETS, _TILE_BYTES = 324, 325
+_SUB_IFDS = 330
+_WANTED = frozenset(
+    (_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS)
+)
+
+# Bytes of a value by its TIFF type, for the types that offsets and counts may have.
+_TYPES = {3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+
+# More directories than any slide has: a loop or nonsense.
+_MAX_DIRECTORIES = 10_000
+_MAX_ENTRIES = 4_096
+
+
+class _Damaged(Exception):
+    """Why a file cannot be whole."""
+
+
+def tiff_problem(path: Path) -> str | None:
+    """Say what is wrong with a TIFF's structure, or None.
+
+    Parameters
+    ----------
+    path : Path
+        A readable regular file. A file that is no TIFF has no problem.
+
+    Returns
+    -------
+    str or None
+        A clause without a subject ("is truncated: ..."), fit for an error message.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(16)
+        order = {b"II": "<", b"MM": ">"}.get(head[:2])
+        if order is None or len(head) < 8:
+            return None
+        magic = struct.unpack(order + "H", head[2:4])[0]
+        if magic == 43 and len(head) == 16:
+            layout = _Layout(order, big=True)
+            first = struct.unpack(order + "Q", head[8:16])[0]
+        elif magic == 42:
+            layout = _Layout(order, big=False)
+            first = struct.unpack(order + "I", head[4:8])[0]
+        else:
+            return None
+        try:
+            _walk(file, size, layout, first)
+        except _Damaged as error:
+            return str(error)
+    return None
+
+
+class _Layout:
+    """The field widths of classic TIFF and BigTIFF."""
+
+    def __init__(self, order: str, *, big: bool) -> None:
+        self.order = order
+        self.count = order + ("Q" if big else "H")
+        self.entry = order + ("HHQ" if big else "HHI")
+        self.offset = order + ("Q" if big else "I")
+        self.inline = 8 if big else 4
+
+
+def _walk(file: BinaryIO, size: int, layout: _Layout, first: int) -> None:
+    """Check every directory that can be reached from the first."""
+    waiting, seen = [first], set[int]()
+    while waiting:
+        at = waiting.pop()
+        if at == 0:
+            continue
+        if at in seen or len(seen) >= _MAX_DIRECTORIES:
+            raise _Damaged("is damaged: its directories run in a circle")
+        seen.add(at)
+        values, following = _directory(file, size, layout, at)
+        waiting.append(following)
+        waiting.extend(values.get(_SUB_IFDS, np.empty(0, np.uint64)).tolist())
+        for offsets, counts in (
+            (_STRIP_OFFSETS, _STRIP_BYTES),
+            (_TILE_OFFSETS, _TILE_BYTES),
+        ):
+            if offsets in values and counts in values:
+                _check_segments(values[offsets], values[counts], size)
+
+
+def _directory(
+    file: BinaryIO, size: int, layout: _Layout, at: int
+) -> tuple[dict[int, NDArray[np.uint64]], int]:
+    """Read the offsets and byte counts of one directory, and where the next one is."""
+    entries = struct.unpack(layout.count, _bytes(file, size, at, layout.count))[0]
+    if entries > _MAX_ENTRIES:
+        raise _Damaged("is damaged: it has a directory of impossible length")
+    values: dict[int, NDArray[np.uint64]] = {}
+    where = at + struct.calcsize(layout.count)
+    step = struct.calcsize(layout.entry) + layout.inline
+    for _ in range(entries):
+        tag, kind, count = struct.unpack(
+            layout.entry, _bytes(file, size, where, layout.entry)
+        )
+        if tag in _WANTED and kind in _TYPES:
+            dtype = np.dtype(layout.order + _TYPES[kind])
+            data = where + struct.calcsize(layout.entry)
+            length = count * dtype.itemsize
+            if length > layout.inline:
+                data = struct.unpack(
+                    layout.offset, _bytes(file, size, data, layout.offset)
+                )[0]
+            if data + length > size:
+                raise _Damaged(_truncated(data + length, size))
+            file.seek(data)
+            values[tag] = np.frombuffer(file.read(length), dtype).astype(np.uint64)
+        where += step
+    following = struct.unpack(layout.offset, _bytes(file, size, where, layout.offset))[
+        0
+    ]
+    return values, following
+
+
+def _bytes(file: BinaryIO, size: int, at: int, layout: str) -> bytes:
+    """Read one packed field."""
+    length = struct.calcsize(layout)
+    if at + length > size:
+        raise _Damaged(_truncated(at + length, size))
+    file.seek(at)
+    return file.read(length)
+
+
+def _check_segments(
+    offsets: NDArray[np.uint64], counts: NDArray[np.uint64], size: int
+) -> None:
+    """Check that every strip or tile ends within the file."""
+    if len(offsets) != len(counts):
+        raise _Damaged("is damaged: its tile offsets and byte counts do not match")
+    # In floating point: a forged count of 2**64 - 1 must not wrap around to a small
+    # one.
+    ends = offsets.astype(np.float64) + counts.astype(np.float64)
+    last = float(np.max(ends, initial=0.0, where=counts > 0))
+    if last > size:
+        raise _Damaged(_truncated(int(last), size))
+
+
+def _truncated(need: int, size: int) -> str:
+    return f"is truncated: it should have at least {need} bytes and has {size}"

@@ -1,0 +1,35 @@
+"""The plugin's state and what can be done with it, without Qt."""
+
+from napari_pathfm.viewer.session._jobs import (
+    InlineRunner,
+    Job,
+    Outcome,
+    Runner,
+    carry_out,
+)
+from napari_pathfm.viewer.session._models import Choice, Models
+from napari_pathfm.viewer.session._prompts import Prompt, Prompts, Role
+from napari_pathfm.viewer.session._session import Session
+from napari_pathfm.viewer.session._similarity import OVERLAPS, Similarity
+from napari_pathfm.viewer.session._slide_state import SlideState
+from napari_pathfm.viewer.session._synthesis import Synthesis
+from napari_pathfm.viewer.session._tissue import Tissue
+
+__all__ = [
+    "OVERLAPS",
+    "Choice",
+    "InlineRunner",
+    "Job",
+    "Models",
+    "Outcome",
+    "Prompt",
+    "Prompts",
+    "Role",
+    "Runner",
+    "Session",
+    "Similarity",
+    "SlideState",
+    "Synthesis",
+    "Tissue",
+    "carry_out",
+]

@@ -1,0 +1,192 @@
+"""The work behind a heatmap, as one worker does it: find tissue, embed, compare."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_pathfm.errors import Cancelled
+from napari_pathfm.viewer.session._store_files import finished_store, path_for_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_pathfm.embeddings import EmbeddingStore
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.heatmaps import Heatmap
+    from napari_pathfm.slides import TileGrid
+    from napari_pathfm.viewer.session._jobs import Job
+    from napari_pathfm.viewer.session._models import Models
+    from napari_pathfm.viewer.session._prompts import Prompt
+    from napari_pathfm.viewer.session._slide_state import SlideState
+    from napari_pathfm.viewer.session._store_files import StoreKey
+
+# A map that fills in is drawn again at most this often, and takes at most this share of
+# the worker's time.
+_REDRAW_S = 0.25
+_REDRAW_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What is known so far.
+
+    Attributes
+    ----------
+    heatmap : Heatmap or None
+        None while no prompt's tile is embedded.
+    misplaced : tuple of Prompt
+        Prompts that lie on no tissue tile.
+    """
+
+    heatmap: Heatmap | None
+    misplaced: tuple[Prompt, ...] = ()
+
+
+class Filling:
+    """Embed a slide as far as it must be and compare it with its prompts.
+
+    `run` is for a worker. The prompts are read again for every map, so that those added
+    meanwhile count.
+
+    Parameters
+    ----------
+    state : SlideState
+        The slide and its prompts.
+    key : StoreKey
+        What is wanted.
+    path : Path
+        The store's folder.
+    models : Models
+        Where the encoder comes from.
+    store : EmbeddingStore, optional
+        Known to be complete.
+    """
+
+    def __init__(
+        self,
+        state: SlideState,
+        key: StoreKey,
+        path: Path,
+        models: Models,
+        store: EmbeddingStore | None = None,
+    ) -> None:
+        self.state = state
+        self.key = key
+        self.store = store
+        last = state.prompts.last
+        self.focus: tuple[float, float] | None = None if last is None else last.point
+        self._slide = state.slide
+        self._path = path
+        self._models = models
+        self._redraw_at = 0.0
+
+    def run(self, job: Job) -> Partial:
+        """Do it.
+
+        Raises
+        ------
+        PathfmError
+            What embedding or comparing may meet.
+        Cancelled
+            The job was; what is embedded is on disk.
+        """
+        if self.store is None:
+            loaded = self._models.loaded_encoder(self.key.encoder)
+            self.store = finished_store(self._path, loaded)
+        if self.store is None:
+            self.store = self._embed(job)
+        return self.compare(self.store)
+
+    def compare(self, store: EmbeddingStore) -> Partial:
+        """Make the map of the prompts whose tiles are embedded."""
+        from napari_pathfm.heatmaps import similarity
+
+        grid, done = store.grid, store.done
+        rows = {p: grid.index_at(p.x, p.y) for p in self.state.prompts.items}
+        misplaced = tuple(prompt for prompt, row in rows.items() if row is None)
+        ready = [p for p, row in rows.items() if row is not None and done[row]]
+        like = [p.point for p in ready if p.role == "like"]
+        unlike = [p.point for p in ready if p.role == "unlike"]
+        heatmap = similarity(store, like, unlike) if like else None
+        return Partial(heatmap, misplaced)
+
+    def _embed(self, job: Job) -> EmbeddingStore:
+        from napari_pathfm.embeddings import embed_slide
+
+        job.say("finding tissue")
+        tissue = self.state.find_tissue()
+        self._stop_if(job)
+        job.say("loading the encoder")
+        encoder = self._models.encoder(self.key.encoder)
+        self._stop_if(job)
+        grid = self._grid(encoder, tissue)
+        path = path_for_run(self._path, encoder)
+        job.say("")
+        while True:
+            focus = self.focus
+            # Another click while this goes on: its neighbourhood comes first.
+            moved = _Moved(self, focus, grid)
+            try:
+                return embed_slide(
+                    self._slide,
+                    encoder,
+                    path,
+                    grid=grid,
+                    near=focus,
+                    progress=lambda done, total: self._on_batch(job, path, done, total),
+                    cancelled=lambda moved=moved: job.cancelled() or moved(),
+                )
+            except Cancelled:
+                if job.cancelled():
+                    job.publish(self._so_far(path))
+                    raise
+
+    def _grid(self, encoder: Encoder, tissue: object) -> TileGrid:
+        from napari_pathfm.slides import tile_grid
+
+        spec = encoder.spec
+        return tile_grid(
+            self._slide,
+            px=spec.tile_px,
+            mpp=spec.mpp,
+            stride=spec.tile_px / self.key.overlap,
+            tissue=tissue,
+        )
+
+    def _on_batch(self, job: Job, path: Path, done: int, total: int) -> None:
+        job.report(done, total)
+        if time.monotonic() < self._redraw_at:
+            return
+        started = time.monotonic()
+        job.publish(self._so_far(path))
+        took = time.monotonic() - started
+        self._redraw_at = started + max(_REDRAW_S, took / _REDRAW_SHARE)
+
+    def _so_far(self, path: Path) -> Partial:
+        from napari_pathfm.embeddings import open_store
+
+        return self.compare(open_store(path))
+
+    def _stop_if(self, job: Job) -> None:
+        if job.cancelled():
+            raise Cancelled("stopped before anything was embedded")
+
+
+class _Moved:
+    """Tells whether a newer click wants the run to go on somewhere else."""
+
+    def __init__(
+        self, filling: Filling, focus: tuple[float, float] | None, grid: TileGrid
+    ) -> None:
+        self._filling = filling
+        self._focus = focus
+        self._grid = grid
+
+    def __call__(self) -> bool:
+        focus = self._filling.focus
+        if focus is None or focus == self._focus:
+            return False
+        # A click on glass moves nothing.
+        return self._grid.index_at(*focus) is not None

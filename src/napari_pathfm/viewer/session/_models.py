@@ -1,0 +1,110 @@
+"""The rooms below, behind one object: the one place where a test puts other models.
+
+Everything is imported when it is called, in the worker that calls it: PyTorch takes
+seconds, and napari starts without it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.generators import Generator, GeneratorSpec
+    from napari_pathfm.synthesis import Variation
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model that can be chosen, as the catalogues describe it."""
+
+    name: str
+    title: str
+    licence: str
+    notice: str
+    gated: bool
+    tile_um: float
+    remote_code: str = ""
+
+    @property
+    def tooltip(self) -> str:
+        """What should be known before choosing it."""
+        lines = [f"{self.title} ({self.name})", f"Licence: {self.licence}"]
+        lines.append(f"Works on squares of {self.tile_um:g} µm")
+        if self.gated:
+            lines.append("Access has to be asked for on the Hugging Face hub")
+        return "\n".join([*lines, self.notice] if self.notice else lines)
+
+
+class Models:
+    """Encoders and generators by name, each loaded once and kept.
+
+    Safe to use from several workers: whoever comes second waits for the first.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._encoders: dict[str, Encoder] = {}
+        self._generators: dict[str, Generator] = {}
+
+    def encoder_choices(self) -> list[Choice]:
+        """List the encoders of the catalogue."""
+        from napari_pathfm.encoders import ENCODERS
+
+        return [_choice(spec, spec.tile_px * spec.mpp) for spec in ENCODERS.values()]
+
+    def generator_choices(self) -> list[Choice]:
+        """List the generators of the catalogue."""
+        from napari_pathfm.generators import GENERATORS
+
+        return [_choice(spec, spec.tile_px * spec.mpp) for spec in GENERATORS.values()]
+
+    def generator_spec(self, name: str) -> GeneratorSpec | None:
+        """Give a generator's facts, or None where the catalogue has no such name."""
+        from napari_pathfm.generators import GENERATORS
+
+        return GENERATORS.get(name)
+
+    def loaded_encoder(self, name: str) -> Encoder | None:
+        """Give an encoder if it is loaded already."""
+        return self._encoders.get(name)
+
+    def encoder(self, name: str) -> Encoder:
+        """Give an encoder, loading it if it must be: seconds, in a worker only."""
+        from napari_pathfm.encoders import load_encoder
+
+        with self._lock:
+            if name not in self._encoders:
+                self._encoders[name] = load_encoder(name)
+            return self._encoders[name]
+
+    def generator(self, name: str, *, trust_remote_code: bool = False) -> Generator:
+        """Give a generator, loading it if it must be: seconds, in a worker only."""
+        from napari_pathfm.generators import load_generator
+
+        with self._lock:
+            if name not in self._generators:
+                self._generators[name] = load_generator(
+                    name, trust_remote_code=trust_remote_code
+                )
+            return self._generators[name]
+
+    def vary(self, *arguments: Any, **keywords: Any) -> Variation:
+        """Generate variants of a place: `synthesis.vary`."""
+        from napari_pathfm.synthesis import vary
+
+        return vary(*arguments, **keywords)
+
+
+def _choice(spec: Any, tile_um: float) -> Choice:
+    return Choice(
+        name=spec.name,
+        title=spec.title,
+        licence=spec.licence,
+        notice=spec.notice,
+        gated=spec.gated,
+        tile_um=tile_um,
+        remote_code=spec.hub_repo if getattr(spec, "remote_code", False) else "",
+    )

@@ -1,0 +1,223 @@
+"""What the panel shows and the tools change, about one viewer; no Qt.
+
+The session follows the viewer: its slide is that of the active layer, be it the slide
+itself or anything of ours that lies on it; else the one before; else the newest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_pathfm.errors import PathfmError
+from napari_pathfm.viewer._cache import cache_folder
+from napari_pathfm.viewer._metadata import entry, kind_of
+from napari_pathfm.viewer._notices import notify
+from napari_pathfm.viewer.session._jobs import InlineRunner
+from napari_pathfm.viewer.session._models import Models
+from napari_pathfm.viewer.session._prompt_layer import PromptLayer
+from napari_pathfm.viewer.session._similarity import Similarity
+from napari_pathfm.viewer.session._slide_layers import rescale_layers
+from napari_pathfm.viewer.session._slide_state import SlideState
+from napari_pathfm.viewer.session._synthesis import Synthesis
+from napari_pathfm.viewer.session._tissue import Tissue
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+    from napari_pathfm.viewer._notices import Severity
+    from napari_pathfm.viewer.session._jobs import Runner
+    from napari_pathfm.viewer.session._prompts import Role
+
+
+class Session:
+    """The state of the work in one viewer.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        napari's own, with or without a window.
+    runner : Runner, optional
+        Does long work; at once where none is given.
+    models : Models, optional
+        Where encoders and generators come from.
+    cache : Path, optional
+        Folder for embedding stores.
+    """
+
+    slide_changed = Signal()
+    prompts_changed = Signal()
+    message_changed = Signal()
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        runner: Runner | None = None,
+        *,
+        models: Models | None = None,
+        cache: Path | None = None,
+    ) -> None:
+        self.viewer = viewer
+        self.runner: Runner = runner or InlineRunner()
+        self.models = models or Models()
+        self.cache = cache or cache_folder()
+        self.current: SlideState | None = None
+        self.message = ""
+        self._states: dict[Layer, SlideState] = {}
+        self._prompt_layers: dict[Layer, PromptLayer] = {}
+        self._broken: set[Layer] = set()
+        self.tissue = Tissue(self)
+        self.similarity = Similarity(self)
+        self.synthesis = Synthesis(self)
+        viewer.layers.events.inserted.connect(self._on_layers)
+        viewer.layers.events.removed.connect(self._on_layers)
+        viewer.layers.selection.events.active.connect(self._on_layers)
+        self._on_layers()
+
+    def close(self) -> None:
+        """Let go of the viewer; its layers stay."""
+        layers = self.viewer.layers
+        layers.events.inserted.disconnect(self._on_layers)
+        layers.events.removed.disconnect(self._on_layers)
+        layers.selection.events.active.disconnect(self._on_layers)
+        self.runner.close()
+        self.synthesis.close()
+        for prompt_layer in self._prompt_layers.values():
+            prompt_layer.close()
+        self._prompt_layers.clear()
+        self._states.clear()
+        self.current = None
+
+    # -- what a person does -------------------------------------------------------------
+
+    def prompt(self, world: tuple[float, ...], role: Role = "like") -> bool:
+        """Add a prompt at a world position, as a click does; say why where it cannot be.
+
+        Returns
+        -------
+        bool
+            Whether it was added.
+        """
+        state = self.ready_at(world)
+        if state is None:
+            return False
+        self.say("")
+        state.prompts.add(*state.level0(world), role)
+        return True
+
+    def ready_at(self, world: tuple[float, ...]) -> SlideState | None:
+        """Give the current slide if work at a world position makes sense, or say why not."""
+        state = self.current
+        if state is None:
+            self.say("Open a slide first.")
+        elif state.mpp is None:
+            self.say("Enter the slide's pixel size first.")
+        elif not state.contains(*state.level0(world)):
+            self.say("That place is outside the slide.")
+        else:
+            return state
+        return None
+
+    def set_mpp(self, mpp: float) -> None:
+        """Set the current slide's pixel size; all that lies on it moves along.
+
+        Tiles were cut at the old size, so what was computed from them goes.
+        """
+        state = self.current
+        if state is None or state.mpp == mpp:
+            return
+        self.similarity.forget(state)
+        self.synthesis.cancel()
+        self.tissue.hide()
+        try:
+            grown = state.set_mpp(mpp)
+        except PathfmError as error:
+            self.report(error)
+            return
+        if grown is not None:
+            rescale_layers(self.viewer, state, grown)
+        self.say("")
+        self.slide_changed.emit()
+        self.viewer.reset_view()
+        self.similarity.refresh()
+
+    # -- what the parts say -------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Show a quiet line, in the panel and in napari's status bar."""
+        if text:
+            self.viewer.status = text
+        if text != self.message:
+            self.message = text
+            self.message_changed.emit()
+
+    def report(self, error: Exception | str, severity: Severity = "error") -> None:
+        """Show a failure where it is seen."""
+        notify(severity, str(error))
+        self.say(str(error))
+
+    # -- following the viewer -----------------------------------------------------------
+
+    def _on_layers(self) -> None:
+        layers = self.viewer.layers
+        for layer in [layer for layer in self._states if layer not in layers]:
+            self._forget(layer)
+        self._broken = {layer for layer in self._broken if layer in layers}
+        chosen = self._choose()
+        if chosen is not self.current:
+            self.current = chosen
+            self.say("")
+            self.slide_changed.emit()
+            self.prompts_changed.emit()
+
+    def _choose(self) -> SlideState | None:
+        layers = self.viewer.layers
+        slides: list[Image] = [
+            layer
+            for layer in layers
+            if kind_of(layer) == "slide" and layer not in self._broken
+        ]
+        active = layers.selection.active
+        facts = entry(active)
+        if facts is not None:
+            own = [
+                layer
+                for layer in slides
+                if (entry(layer) or {})["fingerprint"] == facts.get("fingerprint")
+            ]
+            if own:
+                return self._state(active if active in own else own[-1])
+        if self.current is not None and self.current.layer in layers:
+            return self.current
+        return self._state(slides[-1]) if slides else None
+
+    def _state(self, layer: Image) -> SlideState | None:
+        if layer in self._states:
+            return self._states[layer]
+        try:
+            state = SlideState(layer)
+        except PathfmError as error:
+            # The file behind a layer may have moved; the picture in memory stays.
+            self._broken.add(layer)
+            self.report(error)
+            return None
+        self._states[layer] = state
+        self._prompt_layers[layer] = PromptLayer(self.viewer, state)
+        state.prompts.changed.connect(self._on_prompts)
+        return state
+
+    def _forget(self, layer: Layer) -> None:
+        state = self._states.pop(layer)
+        state.prompts.changed.disconnect(self._on_prompts)
+        self._prompt_layers.pop(layer).close()
+        self.similarity.forget(state)
+        if self.current is state:
+            self.synthesis.cancel()
+
+    def _on_prompts(self) -> None:
+        self.prompts_changed.emit()
+        self.similarity.refresh()

@@ -1,0 +1,182 @@
+"""A click becomes a heatmap: embed what must be, compare, draw into one layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_pathfm.viewer._metadata import layers_of
+from napari_pathfm.viewer.session._filling import Filling, Partial
+from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._slide_layers import remove_layers, show_heatmap
+from napari_pathfm.viewer.session._store_files import StoreKey
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.layers import Image
+
+    from napari_pathfm.embeddings import EmbeddingStore
+    from napari_pathfm.viewer.session._jobs import Outcome
+    from napari_pathfm.viewer.session._session import Session
+    from napari_pathfm.viewer.session._slide_state import SlideState
+
+# Tiles per tile's side, from quick to fine.
+OVERLAPS = (1, 2, 4)
+
+
+class Similarity:
+    """The similarity map of the current slide.
+
+    One job at a time answers all: it embeds if it must, and compares. A click during a
+    run moves the run to that place; a click at its end starts another.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._encoder = "bundled"
+        self._overlap = 1
+        self._filling: Filling | None = None
+        self._again = False
+        self._stores: dict[StoreKey, EmbeddingStore] = {}
+        self.job: Job | None = None
+
+    # -- settings -----------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder in the catalogue."""
+        return self._encoder
+
+    @encoder.setter
+    def encoder(self, name: str) -> None:
+        if name != self._encoder:
+            self._encoder = name
+            self.changed.emit()
+            self.refresh()
+
+    @property
+    def overlap(self) -> int:
+        """Tiles per tile's side."""
+        return self._overlap
+
+    @overlap.setter
+    def overlap(self, overlap: int) -> None:
+        if overlap != self._overlap:
+            self._overlap = overlap
+            self.changed.emit()
+            self.refresh()
+
+    @property
+    def store_path(self) -> Path | None:
+        """Where the current slide's embeddings are, or will be."""
+        key = self._key(self._session.current)
+        return None if key is None else key.path(self._session.cache)
+
+    @property
+    def layer(self) -> Image | None:
+        """The current slide's heatmap layer."""
+        state = self._session.current
+        if state is None:
+            return None
+        found = layers_of(self._session.viewer.layers, "heatmap", state.fingerprint)
+        return found[0] if found else None
+
+    # -- work ---------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Bring the heatmap up to the prompts and settings of the current slide."""
+        state = self._session.current
+        key = self._key(state)
+        if state is None or key is None:
+            return
+        if not state.prompts.points("like"):
+            if self._filling is not None and self._filling.state is state:
+                self._filling.focus = None
+            remove_layers(self._session.viewer, "heatmap", state.fingerprint)
+            if state.prompts:
+                self._session.say("Click tissue that the map should be like, too.")
+            return
+        last = state.prompts.last
+        if self._filling is not None and self.job is not None and self.job.running:
+            self._again = True
+            if self._filling.key == key:
+                self._filling.focus = None if last is None else last.point
+            else:
+                self.job.cancel()
+            return
+        self._start(state, key)
+
+    def cancel(self) -> None:
+        """Stop embedding; what is on disk stays, and the map shows it."""
+        self._again = False
+        if self.job is not None and self.job.running:
+            self.job.cancel()
+
+    def forget(self, state: SlideState) -> None:
+        """Stop what is going on for a slide and take its heatmap away."""
+        if self._filling is not None and self._filling.state is state:
+            self.cancel()
+            self._filling = None
+        remove_layers(self._session.viewer, "heatmap", state.fingerprint)
+
+    def _key(self, state: SlideState | None) -> StoreKey | None:
+        if state is None or state.mpp is None:
+            return None
+        slide = state.slide
+        return StoreKey(
+            slide.name, slide.fingerprint, state.mpp, self._encoder, self._overlap
+        )
+
+    def _start(self, state: SlideState, key: StoreKey) -> None:
+        self._again = False
+        filling = Filling(
+            state,
+            key,
+            key.path(self._session.cache),
+            self._session.models,
+            self._stores.get(key),
+        )
+        job = Job("Embedding tissue", "tiles")
+        self._filling, self.job = filling, job
+
+        def ended(outcome: Outcome) -> None:
+            self._ended(filling, outcome)
+
+        job.published.connect(lambda partial: self._show(filling, partial))
+        job.changed.connect(self.changed.emit)
+        self._session.runner.start(filling.run, job, ended)
+        self.changed.emit()
+
+    def _ended(self, filling: Filling, outcome: Outcome) -> None:
+        if filling is not self._filling:
+            # The slide was closed, or its pixel size changed.
+            return
+        self._filling = None
+        if outcome.state == "done":
+            if filling.store is not None:
+                self._stores[filling.key] = filling.store
+            self._show(filling, outcome.value)
+        elif outcome.error is not None:
+            self._session.report(outcome.error)
+        elif outcome.state == "cancelled" and not self._again:
+            self._session.say("Stopped. What is embedded is kept; click to go on.")
+        current = self._session.current
+        if self._again and current is not None:
+            self._again = False
+            self.refresh()
+        self.changed.emit()
+
+    def _show(self, filling: Filling, partial: Partial) -> None:
+        state = filling.state
+        if filling.state.layer not in self._session.viewer.layers:
+            return
+        if partial.misplaced:
+            self._session.say("There is no tissue at that place.")
+            state.prompts.remove(partial.misplaced)
+        if partial.heatmap is not None and state.prompts.points("like"):
+            show_heatmap(self._session.viewer, state, partial.heatmap)
+            self.changed.emit()

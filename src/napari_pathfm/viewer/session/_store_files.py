@@ -1,0 +1,78 @@
+"""Which embedding store on disk answers for a slide, an encoder and a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_pathfm.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_pathfm.embeddings import EmbeddingStore
+    from napari_pathfm.encoders import Encoder
+
+
+@dataclass(frozen=True)
+class StoreKey:
+    """What makes two stores of the viewer different ones.
+
+    Attributes
+    ----------
+    slide : str
+        The slide's name, for people who look into the folder.
+    fingerprint : str
+        Which slide it is.
+    mpp : float
+        Micrometres per level-0 pixel: tiles are cut by it.
+    encoder : str
+        Name in the catalogue.
+    overlap : int
+        Tiles per tile's side: 1 is side by side, 2 steps of half a tile.
+    """
+
+    slide: str
+    fingerprint: str
+    mpp: float
+    encoder: str
+    overlap: int
+
+    def path(self, cache: Path) -> Path:
+        """Give the store's folder, readable to people and unique."""
+        step = "" if self.overlap == 1 else f".step1of{self.overlap}"
+        folder = f"{self.slide}-{self.fingerprint[:8]}"
+        name = f"{self.slide}.{self.encoder}{step}.{self.mpp:.4f}mpp.zarr"
+        return cache / "embeddings" / folder / name
+
+
+def finished_store(path: Path, encoder: Encoder | None) -> EmbeddingStore | None:
+    """Open a store that is complete and, where the encoder is loaded, made by it.
+
+    A finished store answers without its encoder: a slide that was embedded last week has
+    its heatmap before PyTorch would be imported.
+    """
+    from napari_pathfm.embeddings import open_store
+
+    if not path.exists():
+        return None
+    store = open_store(path)
+    if encoder is not None and store.attrs.get("weights_revision") != encoder.revision:
+        return None
+    return store if store.complete else None
+
+
+def path_for_run(path: Path, encoder: Encoder) -> Path:
+    """Give where a run may write: another folder if other weights have filled this one."""
+    from napari_pathfm.embeddings import open_store
+
+    if not path.exists():
+        return path
+    try:
+        revision = open_store(path).attrs.get("weights_revision")
+    except StoreError:
+        revision = None
+    if revision == encoder.revision:
+        return path
+    tail = encoder.revision.rsplit(":", 1)[-1]
+    return path.with_name(f"{path.stem}.{tail}{path.suffix}")

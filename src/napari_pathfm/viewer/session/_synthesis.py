@@ -1,0 +1,196 @@
+"""A click becomes tissue: generate in a worker, show it forming, place it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+
+from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._models import Choice
+from napari_pathfm.viewer.session._synthetic_layers import (
+    remove_preview,
+    show_preview,
+    show_synthetic,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_pathfm.synthesis import Variation
+    from napari_pathfm.viewer.session._jobs import Outcome
+    from napari_pathfm.viewer.session._session import Session
+    from napari_pathfm.viewer.session._slide_state import SlideState
+
+    Point = tuple[float, float]
+
+
+class Synthesis:
+    """Generation at a place of the current slide.
+
+    Attributes
+    ----------
+    n, seed : int
+        Variants, and the seed of the first.
+    steps, guidance : int, float
+        Of the sampler.
+    trust_remote_code : bool
+        Whether the person agrees to run code that the generator's repository brings.
+    job : Job or None
+        The latest run.
+    variation : Variation or None
+        The latest result.
+    """
+
+    changed = Signal()
+    cursor_changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._generator = "bundled"
+        self._cursor: Point | None = None
+        self.n = 4
+        self.seed = 0
+        self.steps = 25
+        self.guidance = 1.5
+        self.trust_remote_code = False
+        self.job: Job | None = None
+        self.variation: Variation | None = None
+        self.generator = "bundled"
+        session.viewer.cursor.events.position.connect(self._on_cursor)
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        self._session.viewer.cursor.events.position.disconnect(self._on_cursor)
+
+    # -- settings -----------------------------------------------------------------------
+
+    @property
+    def generator(self) -> str:
+        """Name of the generator; setting it takes over that one's own steps and guidance."""
+        return self._generator
+
+    @generator.setter
+    def generator(self, name: str) -> None:
+        self._generator = name
+        spec = self._session.models.generator_spec(name)
+        if spec is not None:
+            self.steps, self.guidance = spec.steps, spec.guidance
+        self.changed.emit()
+
+    @property
+    def choice(self) -> Choice | None:
+        """The generator as its catalogue describes it."""
+        choices = self._session.models.generator_choices()
+        return next((c for c in choices if c.name == self._generator), None)
+
+    @property
+    def target(self) -> Point | None:
+        """Where the button generates: the last place clicked to be like, level-0."""
+        state = self._session.current
+        if state is None:
+            return None
+        likes = state.prompts.points("like")
+        return likes[-1] if likes else None
+
+    @property
+    def running(self) -> bool:
+        """Whether tissue is being generated."""
+        return self.job is not None and self.job.running
+
+    # -- work ---------------------------------------------------------------------------
+
+    def generate_here(self) -> None:
+        """Generate under the mouse if it is over the slide, else at the last click."""
+        state = self._session.current
+        over = self._session.viewer.mouse_over_canvas and self._cursor is not None
+        if state is not None and over and self._cursor is not None:
+            if state.mpp is None or state.contains(*self._cursor):
+                self.generate_at(*self._cursor)
+                return
+        self.generate()
+
+    def generate(self) -> None:
+        """Generate at the last place clicked to be like."""
+        target = self.target
+        if target is None:
+            self._session.say("Click tissue first, or point at it and press G.")
+        else:
+            self.generate_at(*target)
+
+    def generate_at(self, x: float, y: float) -> None:
+        """Generate at a level-0 place of the current slide."""
+        state = self._session.current
+        if self.running:
+            self._session.say("Still generating: wait, or cancel.")
+            return
+        if state is None or self._session.ready_at(state.world(x, y)) is None:
+            return
+        models, slide = self._session.models, state.slide
+        name, trust = self._generator, self.trust_remote_code
+        n, seed = self.n, self.seed
+        steps, guidance = self.steps, self.guidance
+
+        def work(job: Job) -> Variation:
+            job.say("loading the generator")
+            generator = models.generator(name, trust_remote_code=trust)
+            encoder = models.encoder(generator.spec.encoder)
+            job.say("")
+
+            def on_step(step: int, total: int, preview: NDArray[np.uint8] | None) -> bool:
+                job.report(step, total)
+                if preview is not None:
+                    job.publish(preview)
+                return not job.cancelled()
+
+            return models.vary(
+                slide,
+                [(x, y)],
+                generator,
+                encoder,
+                n=n,
+                seed=seed,
+                steps=steps,
+                guidance=guidance,
+                on_step=on_step,
+            )
+
+        self._session.say("")
+        self.job = Job("Generating tissue", "steps")
+        self.job.published.connect(lambda pixels: self._preview(state, (x, y), pixels))
+        self.job.changed.connect(self.changed.emit)
+        self._session.runner.start(work, self.job, lambda o: self._ended(state, o))
+        self.changed.emit()
+
+    def cancel(self) -> None:
+        """Stop generating after the step that is being done; nothing is kept."""
+        if self.job is not None and self.job.running:
+            self.job.cancel()
+
+    def _preview(
+        self, state: SlideState, place: Point, pixels: NDArray[np.uint8]
+    ) -> None:
+        spec = self._session.models.generator_spec(self._generator)
+        if spec is None or state.layer not in self._session.viewer.layers:
+            return
+        side = spec.tile_px * state.slide.sampling(spec.mpp).downsample
+        show_preview(self._session.viewer, state, place, side, pixels)
+
+    def _ended(self, state: SlideState, outcome: Outcome) -> None:
+        viewer = self._session.viewer
+        remove_preview(viewer, state)
+        if outcome.state == "done" and state.layer in viewer.layers:
+            self.variation = outcome.value
+            show_synthetic(viewer, state, outcome.value)
+        elif outcome.error is not None:
+            self._session.report(outcome.error)
+        elif outcome.state == "cancelled":
+            self._session.say("Stopped. Nothing was kept.")
+        self.changed.emit()
+
+    def _on_cursor(self) -> None:
+        state = self._session.current
+        position = self._session.viewer.cursor.position
+        self._cursor = None if state is None else state.level0(tuple(position))
+        self.cursor_changed.emit()

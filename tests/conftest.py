@@ -1,0 +1,87 @@
+"""Options and fixtures of every test: the run without napari, and the shared slides."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+VIEWER_TESTS = ROOT / "tests" / "viewer"
+WITHOUT_NAPARI = ROOT / "tests" / "without_napari"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-napari",
+        action="store_true",
+        help="run the core tests, with napari and Qt impossible to import",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--no-napari"):
+        return
+    sys.path.insert(0, str(WITHOUT_NAPARI))
+    sys.modules.pop("sitecustomize", None)  # a distribution may have one of its own
+    from sitecustomize import FORBIDDEN
+
+    sys.path.remove(str(WITHOUT_NAPARI))
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(WITHOUT_NAPARI), *([inherited] if inherited else [])]
+    )
+    early = sorted(FORBIDDEN & sys.modules.keys())
+    if early:
+        raise pytest.UsageError(
+            f"a plugin of pytest has imported {', '.join(early)} already; "
+            "add the -p no:... options of the Makefile"
+        )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    if config.getoption("--no-napari") and collection_path == VIEWER_TESTS:
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if not config.getoption("--no-napari"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("napari")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real slides and tiles, kept beside the project and never in it."""
+    told = os.environ.get("NAPARI_PATHFM_DATA")
+    folder = Path(told) if told else ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is absent (NAPARI_PATHFM_DATA names it)")
+    return folder
+
+
+def _slide(folder: Path, name: str) -> Path:
+    path = folder / "slides" / name
+    if not path.is_file():
+        pytest.skip(f"no real slide: {path} is absent")
+    return path
+
+
+@pytest.fixture(scope="session")
+def cmu_slide_path(shared_data: Path) -> Path:
+    """Aperio SVS, JPEG tiles, one level, mpp 0.499; skin."""
+    return _slide(shared_data, "CMU-1-Small-Region.svs")
+
+
+@pytest.fixture(scope="session")
+def tcga_slide_path(shared_data: Path) -> Path:
+    """Aperio SVS, JPEG 2000 tiles, two levels, no mpp and no objective power."""
+    return _slide(shared_data, "TCGA-CR-7395-01A-01-TS1.svs")
