@@ -14,7 +14,7 @@ help: ## these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 demo: ## the whole story on a sample slide; results in demo-output/
-	$(SCREEN) napari-pathfm demo --out demo-output
+	$(RUN) --window napari-pathfm demo --out demo-output
 
 test: lint ## every check and every test; what CI runs
 	$(RUN) pytest $(WITHOUT_NAPARI)

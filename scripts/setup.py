@@ -4,6 +4,7 @@
     python3 scripts/setup.py                    make .venv ready, and no more
     python3 scripts/setup.py pytest -k slides   ... and run a command from it
     python3 scripts/setup.py --display pytest   ... on a screen, real or virtual
+    python3 scripts/setup.py --window COMMAND   ... that sees to its own virtual screen
     python3 scripts/setup.py --lock             write constraints.txt anew
 
 It needs Python >= 3.11 with pip, and the package registry that pip is set up for. It
@@ -310,9 +311,6 @@ def launch(command, display):
     env["PATH"] = str(VENV / BIN) + os.pathsep + env.get("PATH", "")
     env.pop("PYTHONHOME", None)
     if display and not has_screen():
-        # There is a DISPLAY from here on, and nobody in front of it: a program that
-        # would leave its window open has to know.
-        env["NAPARI_PATHFM_HEADLESS"] = "1"
         command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1200x24", *command]
     sys.stderr.flush()
     if WINDOWS:
@@ -334,10 +332,11 @@ def main(arguments):
         lock()
         return
     display = arguments[:1] == ["--display"]
-    command = arguments[1:] if display else arguments
+    window = display or arguments[:1] == ["--window"]
+    command = arguments[1:] if window else arguments
     if command[:1] and command[0].startswith("-"):
         stop("unknown option {}; see --help".format(command[0]))
-    if display:
+    if window:
         need_screen()
     need_environment()
     if command:

@@ -7,19 +7,16 @@ import itertools
 import json
 import math
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-import napari_pathfm.generators as generators
+from napari_pathfm.generators import Provenance, SyntheticImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-Check = "Callable[[Path], list[dict[str, Any]]]"
 
 OBJECT_TYPES = {"annotation", "detection", "cell", "tile", "tmaCore", "root"}
 PROPERTIES = {
@@ -158,41 +155,26 @@ def leaves_nothing(tmp_path: Path) -> Callable[[], None]:
     return run
 
 
-@dataclass(frozen=True)
-class StandInProvenance:
-    """What the exports ask of a Provenance."""
-
-    fields: tuple[tuple[str, Any], ...]
-
-    def to_json(self) -> str:
-        return json.dumps({**dict(self.fields), "synthetic": True})
-
-    @classmethod
-    def from_json(cls, text: str) -> StandInProvenance:
-        fields = json.loads(text)
-        del fields["synthetic"]
-        return cls(tuple(fields.items()))
-
-
-@dataclass(frozen=True)
-class StandInImage:
-    """What the exports ask of a SyntheticImage."""
-
-    pixels: np.ndarray
-    provenance: StandInProvenance
-
-
 @pytest.fixture
-def synthetic(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Make a synthetic image of noise whose provenance holds the given fields."""
-    monkeypatch.setattr(generators, "Provenance", StandInProvenance, raising=False)
-    monkeypatch.setattr(generators, "SyntheticImage", StandInImage, raising=False)
+def synthetic() -> Callable[..., SyntheticImage]:
+    """Make a synthetic image of noise with some of its provenance."""
 
-    def make(seed: int = 0, side: int = 32, **fields: Any) -> StandInImage:
+    def make(seed: int = 0, side: int = 32, **known: Any) -> SyntheticImage:
         pixels = np.random.default_rng(seed).integers(
             0, 256, (side, side, 3), dtype=np.uint8
         )
-        known = {"generator": "bundled", "seed": seed, **fields}
-        return StandInImage(pixels, StandInProvenance(tuple(known.items())))
+        settings: dict[str, Any] = {
+            "generator": "bundled",
+            "generator_revision": "bundled:0123456789ab",
+            "sampler": "euler",
+            "steps": 20,
+            "guidance": 2.5,
+            "guidance_interval": (0.0, 0.75),
+            "seed": seed,
+            "mpp": 0.5,
+            "points": ((10.5, 20.0),),
+            "fidelity": {"cosine_to_condition": 0.9},
+        }
+        return SyntheticImage(pixels, Provenance(**settings | known))
 
     return make

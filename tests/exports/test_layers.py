@@ -220,6 +220,19 @@ def test_mpp_is_never_guessed() -> None:
             )
 
 
+def test_drawn_shapes_learn_the_pixel_size_from_the_slide(tmp_path: Path) -> None:
+    drawn = _slide_attributes(shape_type=["polygon"], metadata={})
+    slide = (np.zeros((2, 2, 3), np.uint8), _slide_attributes(name="slide"), "image")
+    other = _slide_attributes(metadata={"napari_pathfm": {"mpp": 2 * MPP}})
+    path = tmp_path / "a.geojson"
+    assert export_layers_geojson([slide, ([BORDERS], drawn, "shapes")], path) == 1
+    assert read_geojson(path)[0].geometry.bounds == pytest.approx((10, 20, 15, 23))
+    # Two slides that differ: whose it is cannot be known.
+    second = (np.zeros((2, 2, 3), np.uint8), other, "image")
+    with pytest.raises(MissingMppError):
+        export_layers_geojson([slide, second, ([BORDERS], drawn, "shapes")], path)
+
+
 @pytest.mark.parametrize("units", ["second", ("um", "pixel"), ("second", "second")])
 def test_units_that_are_no_length(units: Any) -> None:
     attributes = _slide_attributes(shape_type=["polygon"], units=units)

@@ -38,7 +38,7 @@ def _chunks(path: Path) -> dict[bytes, list[bytes]]:
 def test_pixels_and_provenance_survive(
     tmp_path: Path, synthetic: Callable[..., Any]
 ) -> None:
-    image = synthetic(7, side=224, note="größer ≥ 0.5", nested={"a": [1, None]})
+    image = synthetic(7, side=224, notice="größer ≥ 0.5", box=(1.5, 2, 3, 4))
     path = tmp_path / "tile.png"
     export_png(image, path)
     with Image.open(path) as file:
@@ -48,7 +48,7 @@ def test_pixels_and_provenance_survive(
 
 def test_chunks_are_standard(tmp_path: Path, synthetic: Callable[..., Any]) -> None:
     path = tmp_path / "tile.png"
-    export_png(synthetic(note="ü"), path, mpp=0.5)
+    export_png(synthetic(notice="ü"), path, mpp=0.5)
     chunks = _chunks(path)
     (text,) = chunks[b"iTXt"]
     keyword, rest = text.split(b"\0", 1)
@@ -65,7 +65,7 @@ def test_chunks_are_standard(tmp_path: Path, synthetic: Callable[..., Any]) -> N
 def test_resolution_only_where_known(
     tmp_path: Path, synthetic: Callable[..., Any]
 ) -> None:
-    export_png(synthetic(), tmp_path / "unknown.png")
+    export_png(synthetic(mpp=0), tmp_path / "unknown.png")
     assert b"pHYs" not in _chunks(tmp_path / "unknown.png")
     export_png(synthetic(mpp=0.25), tmp_path / "known.png")
     (body,) = _chunks(tmp_path / "known.png")[b"pHYs"]

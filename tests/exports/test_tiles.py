@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-Check = "Callable[[Path], list[dict[str, Any]]]"
-
 
 def _heatmap(**changes: Any) -> Heatmap:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -149,7 +147,7 @@ def test_arrays_that_do_not_fit(coords: Any, measurements: Any) -> None:
 def test_synthetic_regions_say_so(
     tmp_path: Path, check: Callable[[Path], list[dict]], synthetic: Callable[..., Any]
 ) -> None:
-    images = [synthetic(seed, settings={"steps": 20}) for seed in (0, 1)]
+    images = [synthetic(seed) for seed in (0, 1)]
     path = tmp_path / "synthetic.geojson"
     box = (100.5, 200.0, 112.0, 112.0)
     write_geojson(path, synthetic_features(images, box, fidelity=[0.9, 0.8]))
@@ -160,9 +158,13 @@ def test_synthetic_regions_say_so(
         assert item.geometry.bounds == (100.5, 200, 212.5, 312)
         assert item.classification == SYNTHETIC_CLASS == "Synthetic"
         assert item.locked
-        assert item.measurements == {"fidelity": [0.9, 0.8][seed]}
+        assert item.measurements == {
+            "cosine_to_condition": 0.9,
+            "fidelity": [0.9, 0.8][seed],
+        }
         assert item.metadata["synthetic"] == "true"
         assert item.metadata["seed"] == str(seed)
-        assert item.metadata["settings.steps"] == "20"
+        assert item.metadata["points"] == "[[10.5, 20.0]]"
+        assert item.metadata["fidelity.cosine_to_condition"] == "0.9"
     again = list(synthetic_features(images, box))
     assert [item["id"] for item in again] == [item.id for item in found]

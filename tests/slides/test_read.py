@@ -270,9 +270,11 @@ def test_absurd_positions(drawn_path: Path, x: float) -> None:
 
 @pytest.mark.parametrize("level", [-1, 2, 99])
 def test_absent_level(drawn_path: Path, level: int) -> None:
-    with slides.open_slide(drawn_path) as slide:
-        with pytest.raises(SlideError, match="levels 0 to 1"):
-            slide.read(0, 0, 10, 10, level=level)
+    with (
+        slides.open_slide(drawn_path) as slide,
+        pytest.raises(SlideError, match="levels 0 to 1"),
+    ):
+        slide.read(0, 0, 10, 10, level=level)
 
 
 def test_level_and_mpp_exclude_each_other(drawn_path: Path) -> None:

@@ -133,7 +133,7 @@ def synthetic_from_layer(layer: LayerTuple) -> list[SyntheticImage]:
             )
             for plane, entry in zip(stack, entries, strict=True)
         ]
-    except (TypeError, ValueError, LookupError, PathfmError) as error:
+    except (PathfmError, TypeError, ValueError) as error:
         raise OutputError(
             f"The provenance of the layer {name!r} is damaged: {error}."
         ) from error

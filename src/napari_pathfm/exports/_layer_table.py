@@ -36,6 +36,11 @@ class LayerTable:
         self._rows = None if index is None else {v: n for n, v in enumerate(index)}
         self._by_row = rows is not None
         self._columns = columns
+        self._numeric = {
+            column
+            for column, cells in columns.items()
+            if column not in _RESERVED and _holds_numbers(cells)
+        }
         self._layer = layer_name(attributes)
         ours = our_metadata(attributes)
         self._metadata = {"layer": self._layer}
@@ -59,7 +64,7 @@ class LayerTable:
         numbers = {
             column: float(value)
             for column, value in cells.items()
-            if column not in _RESERVED and _is_number(value)
+            if column in self._numeric
         }
         try:
             return annotation_feature(
@@ -82,8 +87,12 @@ class LayerTable:
             ) from error
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+def _holds_numbers(cells: list[Any]) -> bool:
+    """Return whether a column is one of numbers, not of text with gaps (NaN)."""
+    return all(
+        isinstance(cell, (int, float, np.number)) and not isinstance(cell, bool)
+        for cell in cells
+    ) and any(cell == cell for cell in cells)
 
 
 def _text(value: Any) -> str | None:

@@ -19,6 +19,7 @@ from napari_pathfm.exports._layer_place import (
     LayerPlace,
     LayerTuple,
     in_pixels,
+    known_mpp,
     layer_name,
     layer_place,
     our_metadata,
@@ -49,7 +50,8 @@ def export_layers_geojson(
     path : path-like
         As for `write_geojson`.
     mpp : float, optional
-        Micrometres per level-0 pixel, for layers that do not know it.
+        Micrometres per level-0 pixel. Where not given, a layer that does not know it
+        has that of the others, as long as they agree.
 
     Returns
     -------
@@ -73,6 +75,10 @@ def export_layers_geojson(
             f"The layer {layer_name(pixels[0][1])!r} is in pixels while others are in "
             "micrometres; set its units to those of the slide, or save it alone."
         )
+    if mpp is None:
+        # Shapes that a person draws know no slide, but the slide is often among them.
+        sizes = {known_mpp(attributes) for _, attributes, _ in layers} - {None}
+        mpp = sizes.pop() if len(sizes) == 1 else None
     return write_geojson(
         path,
         (

@@ -59,7 +59,7 @@ def export_png(
     """
     text = image.provenance.to_json()
     if mpp is None:
-        mpp = _number(json.loads(text).get("mpp"))
+        mpp = image.provenance.mpp
     _save(image.pixels, path, text, STATEMENT, mpp)
 
 
@@ -173,7 +173,7 @@ def read_provenance(path: PathLike) -> Provenance | list[Provenance]:
         if isinstance(found, list):
             return [Provenance.from_json(json.dumps(entry)) for entry in found]
         return Provenance.from_json(text)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except (PathfmError, ValueError) as error:
         raise PathfmError(f"{name}: its provenance is damaged: {error}.") from error
 
 
@@ -210,11 +210,6 @@ def _chunks(provenance: str, statement: str) -> PngInfo:
     info.add_text("Description", statement)
     info.add_itxt(KEY, provenance)
     return info
-
-
-def _number(value: object) -> float | None:
-    """Return a positive number, or None for whatever is not one."""
-    return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
 
 def _wrap(text: str, font: Any, width: int) -> list[str]:

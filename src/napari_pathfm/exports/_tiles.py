@@ -160,7 +160,8 @@ def synthetic_features(
     box : (x, y, width, height)
         What the images cover, level-0 pixels.
     fidelity : sequence of float, optional
-        One per image; becomes the measurement ``fidelity``.
+        One per image; becomes the measurement ``fidelity``. The figures of each
+        image's own provenance are measurements in any case.
 
     Yields
     ------
@@ -175,7 +176,9 @@ def synthetic_features(
     region = shapely.box(x, y, x + width, y + height)
     for index, image in enumerate(images):
         provenance = image.provenance.to_json()
-        known = {} if fidelity is None else {"fidelity": float(fidelity[index])}
+        known = dict(image.provenance.fidelity)
+        if fidelity is not None:
+            known["fidelity"] = float(fidelity[index])
         yield annotation_feature(
             region,
             name=f"Synthetic {index + 1} of {len(images)}",

@@ -171,8 +171,8 @@ class Slide:
         if width * height > MAX_READ_PIXELS:
             raise SlideError(
                 f"{self.path.name}: {width} x {height} px are too much for one read "
-                f"(limit {MAX_READ_PIXELS / 1e6:.0f} million): read a smaller region or "
-                "a coarser level"
+                f"(limit {MAX_READ_PIXELS / 1e6:.0f} million): read a smaller region "
+                "or a coarser level"
             )
         for value in (x, y):
             if not abs(value) <= _MAX_COORDINATE:

@@ -24,8 +24,15 @@ _WANTED = frozenset(
     (_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS)
 )
 
-# Bytes of a value by its TIFF type, for the types that offsets and counts may have.
+# The types that offsets and counts may have, as NumPy calls them.
 _TYPES = {3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+
+# Bytes of a value by its TIFF type.
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
+
+# Tags from here on are private: what scanners put there does not matter to reading.
+_PRIVATE = 32_768
 
 # More directories than any slide has: a loop or nonsense.
 _MAX_DIRECTORIES = 10_000
@@ -117,18 +124,19 @@ def _directory(
         tag, kind, count = struct.unpack(
             layout.entry, _bytes(file, size, where, layout.entry)
         )
-        if tag in _WANTED and kind in _TYPES:
-            dtype = np.dtype(layout.order + _TYPES[kind])
+        if tag < _PRIVATE and kind in _SIZES:
             data = where + struct.calcsize(layout.entry)
-            length = count * dtype.itemsize
+            length = count * _SIZES[kind]
             if length > layout.inline:
                 data = struct.unpack(
                     layout.offset, _bytes(file, size, data, layout.offset)
                 )[0]
             if data + length > size:
                 raise _Damaged(_truncated(data + length, size))
-            file.seek(data)
-            values[tag] = np.frombuffer(file.read(length), dtype).astype(np.uint64)
+            if tag in _WANTED and kind in _TYPES:
+                file.seek(data)
+                dtype = np.dtype(layout.order + _TYPES[kind])
+                values[tag] = np.frombuffer(file.read(length), dtype).astype(np.uint64)
         where += step
     following = struct.unpack(layout.offset, _bytes(file, size, where, layout.offset))[
         0

@@ -57,17 +57,17 @@ class TifffileBackend:
                 self.mpp = meta.stated_mpp(tif)
                 self.objective = meta.objective_power(tif)
                 self._pages = [_Segments(page) for page in pages]
+            self._file = _SharedFile(path.open("rb"))
         except SlideError:
             raise
         except Exception as error:  # tifffile raises whatever the damage leads to
             raise SlideError(
-                f"{path.name} is no TIFF that can be read ({_reason(error)}): check that "
-                "it is a slide, or copy it again from its source"
+                f"{path.name} is no TIFF that can be read ({_reason(error)}): check "
+                "that it is a slide, or copy it again from its source"
             ) from error
         self.tile_sizes = tuple((page.width, page.height) for page in self._pages)
         self.associated: tuple[str, ...] = ()
         self._cache = TileCache(CACHE_BYTES)
-        self._file = _SharedFile(path)
 
     def _check(self, page: TiffPage) -> None:
         """Refuse what is no bright-field slide, or would fill the memory."""
@@ -215,8 +215,8 @@ class _Segments:
 class _SharedFile:
     """A file that many threads read at once."""
 
-    def __init__(self, path: Path) -> None:
-        self._file: BinaryIO = path.open("rb")
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._lock = threading.Lock()
 
     def read(self, offset: int, count: int) -> bytes:
@@ -229,6 +229,11 @@ class _SharedFile:
         if len(data) < count:
             raise OSError("the file ends early")
         return data
+
+    def __del__(self) -> None:
+        # A slide lives as long as the arrays that read it, and nobody may be left to
+        # close it: that is no leak, and Python need not warn of one.
+        self.close()
 
     def close(self) -> None:
         """Let the file go."""

@@ -165,8 +165,8 @@ def tissue_mask(slide: Slide) -> TissueMask:
     shrink = (nominal / step) ** 2
     speck = max(1, round(_SPECK_PIXELS * shrink))
     hole = max(1, round(_HOLE_PIXELS * shrink))
-    # A slide of one small piece is not dirt, whatever its size.
-    speck = min(speck, mask.size // 20)
+    # On a slide of few pixels even a small piece is not dirt, nor all the glass a hole.
+    speck, hole = min(speck, mask.size // 20), min(hole, mask.size // 20)
     mask = ~_without_small(~_without_small(mask, speck), hole)
     inside = (width / step) * (height / step)
     return TissueMask(

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_pathfm.embeddings import EmbeddingStore
-    from napari_pathfm.encoders import Encoder
     from napari_pathfm.heatmaps import Heatmap
-    from napari_pathfm.slides import TileGrid
+    from napari_pathfm.slides import TileGrid, TissueMask
     from napari_pathfm.viewer.session._jobs import Job
     from napari_pathfm.viewer.session._models import Models
     from napari_pathfm.viewer.session._prompts import Prompt
@@ -96,7 +95,13 @@ class Filling:
             loaded = self._models.loaded_encoder(self.key.encoder)
             self.store = finished_store(self._path, loaded)
         if self.store is None:
-            self.store = self._embed(job)
+            job.say("finding tissue")
+            grid = self._grid(self.state.find_tissue())
+            misplaced = self._misplaced(grid)
+            if len(misplaced) == len(self.state.prompts):
+                # Nothing to compare with: glass was clicked.
+                return Partial(None, misplaced)
+            self.store = self._embed(job, grid)
         return self.compare(self.store)
 
     def compare(self, store: EmbeddingStore) -> Partial:
@@ -104,24 +109,25 @@ class Filling:
         from napari_pathfm.heatmaps import similarity
 
         grid, done = store.grid, store.done
+        misplaced = self._misplaced(grid)
         rows = {p: grid.index_at(p.x, p.y) for p in self.state.prompts.items}
-        misplaced = tuple(prompt for prompt, row in rows.items() if row is None)
         ready = [p for p, row in rows.items() if row is not None and done[row]]
         like = [p.point for p in ready if p.role == "like"]
         unlike = [p.point for p in ready if p.role == "unlike"]
         heatmap = similarity(store, like, unlike) if like else None
         return Partial(heatmap, misplaced)
 
-    def _embed(self, job: Job) -> EmbeddingStore:
+    def _misplaced(self, grid: TileGrid) -> tuple[Prompt, ...]:
+        prompts = self.state.prompts.items
+        return tuple(p for p in prompts if grid.index_at(p.x, p.y) is None)
+
+    def _embed(self, job: Job, grid: TileGrid) -> EmbeddingStore:
         from napari_pathfm.embeddings import embed_slide
 
-        job.say("finding tissue")
-        tissue = self.state.find_tissue()
         self._stop_if(job)
         job.say("loading the encoder")
         encoder = self._models.encoder(self.key.encoder)
         self._stop_if(job)
-        grid = self._grid(encoder, tissue)
         path = path_for_run(self._path, encoder)
         job.say("")
         while True:
@@ -143,10 +149,10 @@ class Filling:
                     job.publish(self._so_far(path))
                     raise
 
-    def _grid(self, encoder: Encoder, tissue: object) -> TileGrid:
+    def _grid(self, tissue: TissueMask) -> TileGrid:
         from napari_pathfm.slides import tile_grid
 
-        spec = encoder.spec
+        spec = self._models.encoder_spec(self.key.encoder)
         return tile_grid(
             self._slide,
             px=spec.tile_px,

@@ -10,8 +10,10 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_pathfm.viewer._torch import import_torch
+
 if TYPE_CHECKING:
-    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.generators import Generator, GeneratorSpec
     from napari_pathfm.synthesis import Variation
 
@@ -67,6 +69,12 @@ class Models:
 
         return GENERATORS.get(name)
 
+    def encoder_spec(self, name: str) -> EncoderSpec:
+        """Give an encoder's facts, without loading it."""
+        from napari_pathfm.encoders import encoder_spec
+
+        return encoder_spec(name)
+
     def loaded_encoder(self, name: str) -> Encoder | None:
         """Give an encoder if it is loaded already."""
         return self._encoders.get(name)
@@ -75,6 +83,7 @@ class Models:
         """Give an encoder, loading it if it must be: seconds, in a worker only."""
         from napari_pathfm.encoders import load_encoder
 
+        import_torch()
         with self._lock:
             if name not in self._encoders:
                 self._encoders[name] = load_encoder(name)
@@ -84,6 +93,7 @@ class Models:
         """Give a generator, loading it if it must be: seconds, in a worker only."""
         from napari_pathfm.generators import load_generator
 
+        import_torch()
         with self._lock:
             if name not in self._generators:
                 self._generators[name] = load_generator(

@@ -28,12 +28,9 @@ _ORDER = ("slide", "tissue", "heatmap", "prompts", "preview", "synthetic")
 @contextmanager
 def keeping_selection(viewer: ViewerModel) -> Iterator[None]:
     """Leave the person's choice of layers alone: napari selects every layer it is given."""
-    selection = viewer.layers.selection
-    chosen, active = set(selection), selection.active
+    chosen = set(viewer.layers.selection)
     yield
-    selection.replace_selection(chosen & set(viewer.layers))
-    if active is not None and active in viewer.layers:
-        selection.active = active
+    viewer.layers.selection = chosen & set(viewer.layers)
 
 
 def add_layer(viewer: ViewerModel, layer: Layer) -> Layer:

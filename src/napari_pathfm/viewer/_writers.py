@@ -1,0 +1,111 @@
+"""What napari's File > Save offers for our layers.
+
+Each refuses layers that are not its own with one line; napari shows it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_pathfm.errors import OutputError
+from napari_pathfm.viewer._metadata import KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    LayerTuple = tuple[Any, Mapping[str, Any], str]
+
+
+def write_geojson(path: str, layers: Sequence[LayerTuple]) -> list[str]:
+    """Write shapes, points, labels, heatmaps and synthetic images as QuPath objects.
+
+    Parameters
+    ----------
+    path : str
+        Where; ``.geojson`` is added if it names no other ending.
+    layers : sequence of layer data tuples
+        A slide among them is passed over.
+
+    Returns
+    -------
+    list of str
+        The file written.
+    """
+    from napari_pathfm.exports import export_layers_geojson
+
+    target = _target(path, ".geojson", ".json")
+    export_layers_geojson(list(layers), target)
+    return [str(target)]
+
+
+def write_heatmap_tiff(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+    """Write a heatmap as OME-TIFF with its physical size and provenance.
+
+    Parameters
+    ----------
+    path : str
+        Where; ``.ome.tif`` is added if it names no other ending.
+    data, attributes
+        Of one image layer.
+
+    Returns
+    -------
+    list of str
+        The file written.
+    """
+    from napari_pathfm.exports import export_heatmap_ome_tiff, heatmap_from_layer
+
+    _require(attributes, "heatmap", "a similarity map", "an image writer of napari's own")
+    target = _target(path, ".ome.tif", ".ome.tiff")
+    export_heatmap_ome_tiff(heatmap_from_layer((data, attributes, "image")), target)
+    return [str(target)]
+
+
+def write_synthetic_png(
+    path: str, data: Any, attributes: Mapping[str, Any]
+) -> list[str]:
+    """Write synthetic images as PNG that say what they are; several are numbered.
+
+    Parameters
+    ----------
+    path : str
+        Where; ``.synthetic.png`` is added if it names no other ending.
+    data, attributes
+        Of one image layer.
+
+    Returns
+    -------
+    list of str
+        The files written.
+    """
+    from napari_pathfm.exports import export_layer_png
+
+    _require(
+        attributes, "synthetic", "generated tissue", "an image writer of napari's own"
+    )
+    target = _target(path, ".synthetic.png", ".png")
+    return [str(file) for file in export_layer_png((data, attributes, "image"), target)]
+
+
+def _require(
+    attributes: Mapping[str, Any], kind: str, what: str, instead: str
+) -> None:
+    ours = (attributes.get("metadata") or {}).get(KEY) or {}
+    if ours.get("kind") != kind:
+        raise OutputError(
+            f"The layer {attributes.get('name', 'image')!r} is not {what} of this "
+            f"plugin: select one, or save with {instead}."
+        )
+
+
+def _target(path: str, *endings: str) -> Path:
+    """Add the first ending where a name typed into the dialog has none of them."""
+    target = Path(path)
+    if target.name.lower().endswith(endings):
+        return target
+    target = target.with_name(target.name + endings[0])
+    # The dialog has asked about another name.
+    if target.exists():
+        raise OutputError(f"{target} exists already: choose it, or another name.")
+    return target

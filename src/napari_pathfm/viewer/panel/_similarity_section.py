@@ -1,0 +1,165 @@
+"""Similarity: an encoder, clicks, and the map that answers them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from superqt import QElidingLabel
+
+from napari_pathfm.viewer.panel._forms import (
+    Combo,
+    Section,
+    add_row,
+    form,
+    hint,
+    quietly,
+    set_hint,
+)
+from napari_pathfm.viewer.panel._progress_row import ProgressRow
+from napari_pathfm.viewer.session import OVERLAPS
+
+if TYPE_CHECKING:
+    from napari_pathfm.viewer._canvas_tool import CanvasTool
+    from napari_pathfm.viewer.session import Session
+
+_FRACTIONS = {1: "1 tile", 2: "½ tile", 4: "¼ tile"}
+
+
+class SimilaritySection(Section):
+    """Choose an encoder, click tissue, watch the map fill in."""
+
+    def __init__(self, session: Session, tool: CanvasTool) -> None:
+        super().__init__("Similarity")
+        self._session = session
+        self._tool = tool
+        self._choices = {c.name: c for c in session.models.encoder_choices()}
+
+        self.encoder = Combo()
+        for choice in self._choices.values():
+            self.encoder.addItem(choice.title, choice.name)
+        self.step = Combo()
+        self.tool = QPushButton("Click tissue on the slide")
+        self.tool.setCheckable(True)
+        self.tool.setToolTip(
+            "While this is on, a click marks tissue that the map should be like, and "
+            "Shift+click tissue that it should not. Dragging still moves the slide."
+        )
+        self.keys = hint("Click: like · Shift+click: unlike · drag: move the slide")
+        self.count = QLabel()
+        self.undo = QPushButton("Undo")
+        self.undo.setToolTip("Take the last click back.")
+        self.clear = QPushButton("Clear")
+        self.clear.setToolTip("Take all clicks back; the map goes, embeddings stay.")
+        self.progress = ProgressRow()
+        self.store = QElidingLabel()
+
+        layout = form()
+        add_row(layout, "Encoder", self.encoder)
+        add_row(
+            layout,
+            "Step",
+            self.step,
+            "From one tile to the next, and so the map's cell: a finer step shows more "
+            "and takes 4 or 16 times as long to embed.",
+        )
+        self.body.addLayout(layout)
+        self.body.addWidget(self.tool)
+        self.body.addWidget(self.keys)
+        below = form()
+        add_row(
+            below,
+            "Clicks",
+            self._clicks(),
+            "Each tile's score is its cosine to the mean of the tiles clicked as like, "
+            "minus that to those clicked as unlike: 1 is the same, 0 unrelated.",
+        )
+        add_row(below, "Store", self.store)
+        self.body.addLayout(below)
+        self.body.addWidget(self.progress)
+        self._list_steps()
+
+        self.encoder.currentIndexChanged.connect(self._on_encoder)
+        self.step.currentIndexChanged.connect(self._on_step)
+        self.tool.toggled.connect(self._on_tool)
+        self.undo.clicked.connect(lambda: self._prompts("undo"))
+        self.clear.clicked.connect(lambda: self._prompts("clear"))
+        self.progress.cancelled.connect(session.similarity.cancel)
+
+    def refresh(self) -> None:
+        """Show the session's settings and prompts."""
+        similarity = self._session.similarity
+        with quietly(self.encoder, self.step):
+            self.encoder.setCurrentIndex(self.encoder.findData(similarity.encoder))
+            self.step.setCurrentIndex(OVERLAPS.index(similarity.overlap))
+        choice = self._choices.get(similarity.encoder)
+        self.encoder.setToolTip(choice.tooltip if choice else "")
+        state = self._session.current
+        ready = state is not None and state.mpp is not None
+        self.tool.setEnabled(ready)
+        self.progress.show_job(similarity.job)
+        path = similarity.store_path
+        self.store.setText("" if path is None else path.name)
+        self.store.setToolTip(
+            "" if path is None else f"Embeddings are kept here and used again:\n{path}"
+        )
+        self.refresh_prompts()
+
+    def refresh_prompts(self) -> None:
+        """Show how many clicks there are."""
+        state = self._session.current
+        prompts = None if state is None else state.prompts
+        likes = len(prompts.points("like")) if prompts else 0
+        unlikes = len(prompts.points("unlike")) if prompts else 0
+        self.count.setText(
+            f"{likes} like · {unlikes} unlike" if likes or unlikes else "none"
+        )
+        self.undo.setEnabled(bool(likes or unlikes))
+        self.clear.setEnabled(bool(likes or unlikes))
+
+    def refresh_tool(self) -> None:
+        """Show whether the tool is in hand."""
+        with quietly(self.tool):
+            self.tool.setChecked(self._tool.active)
+        set_hint(
+            self.keys,
+            "Click: like · Shift+click: unlike · drag: move"
+            if self._tool.active
+            else "",
+        )
+
+    def _clicks(self) -> QWidget:
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.count, 1)
+        layout.addWidget(self.undo)
+        layout.addWidget(self.clear)
+        return row
+
+    def _list_steps(self) -> None:
+        choice = self._choices.get(self._session.similarity.encoder)
+        side = choice.tile_um if choice else 0.0
+        with quietly(self.step):
+            self.step.clear()
+            for overlap in OVERLAPS:
+                self.step.addItem(
+                    f"{_FRACTIONS[overlap]} ({side / overlap:g} µm)", overlap
+                )
+
+    def _on_encoder(self) -> None:
+        self._session.similarity.encoder = self.encoder.currentData()
+        self._list_steps()
+        self.refresh()
+
+    def _on_step(self) -> None:
+        self._session.similarity.overlap = self.step.currentData()
+
+    def _on_tool(self, active: bool) -> None:
+        self._tool.active = active
+
+    def _prompts(self, what: str) -> None:
+        state = self._session.current
+        if state is not None:
+            getattr(state.prompts, what)()
