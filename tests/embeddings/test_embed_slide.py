@@ -171,7 +171,9 @@ def test_no_mpp_and_no_tissue_are_said(tcga_slide_path, slide, encoder, tmp_path
     ):
         embed_slide(blind, encoder, tmp_path / "s.zarr")
     grid = tile_grid(slide)
-    empty = type(grid)(**{**vars(grid), "coords": grid.coords[:0], "cells": grid.cells[:0]})
+    empty = type(grid)(
+        **{**vars(grid), "coords": grid.coords[:0], "cells": grid.cells[:0]}
+    )
     with pytest.raises(SlideError, match="no tissue"):
         embed_slide(slide, encoder, tmp_path / "s.zarr", grid=empty)
     assert not list(tmp_path.iterdir())

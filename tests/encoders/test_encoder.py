@@ -72,7 +72,9 @@ def test_h0_mini_has_the_published_names_shapes_and_count(shared_data):
     keys = shared_data.parent / "models" / "h0mini_keys.txt"
     if not keys.is_file():
         pytest.skip(f"no list of the published tensors: {keys} is absent")
-    published = dict(line.split(" ", 1) for line in keys.read_text().splitlines() if line)
+    published = dict(
+        line.split(" ", 1) for line in keys.read_text().splitlines() if line
+    )
     with torch.device("meta"):
         own = build_vit(H0_MINI).state_dict()
     assert {k: str(tuple(v.shape)) for k, v in own.items()} == published
@@ -87,7 +89,9 @@ def test_a_weight_file_may_be_named_itself(h0_mini_folder):
 
 @pytest.mark.parametrize("harm", ["missing", "extra", "misshapen"])
 def test_weights_that_do_not_fit_are_refused_by_name(harm, tmp_path):
-    tensors = {k: v.float() for k, v in build_vit(ENCODERS["bundled"]).state_dict().items()}
+    tensors = {
+        k: v.float() for k, v in build_vit(ENCODERS["bundled"]).state_dict().items()
+    }
     if harm == "missing":
         del tensors["reg_token"]
     elif harm == "extra":

@@ -123,7 +123,11 @@ def test_points_are_prompts(
 ) -> None:
     attributes = _slide_attributes(
         name="Prompts",
-        features={"role": ["like", "unlike", ""], "score": [0.5, np.nan, 1]},
+        features={
+            "role": ["like", "unlike", ""],
+            "score": [0.5, np.nan, 1],
+            "all missing": [np.nan] * 3,
+        },
     )
     layer = (np.array([[0, 0], [2, 3], [5.5, 6]]), attributes, "points")
     path = tmp_path / "prompts.geojson"

@@ -267,3 +267,21 @@ def test_directories_in_a_circle(drawn_path: Path, tmp_path: Path) -> None:
         file.seek(pages[1] + 2 + 12 * entries)
         file.write(struct.pack("<I", pages[0]))
     assert "circle" in refused(path)
+
+
+def test_a_poisoned_handle_is_replaced_once(
+    drawn_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an error all reading goes on through one fresh handle."""
+    path = tmp_path / "hurt.tif"
+    x, y = damage(drawn_path, path, 8)
+    with slides.open_slide(path) as slide:
+        with pytest.raises(SlideError):
+            slide.read(x, y, 50, 50)
+
+        def fail() -> None:
+            raise AssertionError("opened again")
+
+        monkeypatch.setattr(slide.reader, "_open", fail)
+        for _ in range(3):
+            assert slide.read(x - 200, y, 50, 50).shape == (50, 50, 3)

@@ -40,7 +40,11 @@ def hub(monkeypatch, tmp_path):
     constants = "huggingface_hub.constants"
     monkeypatch.setattr(f"{constants}.ENDPOINT", address)
     monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr("huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
+    monkeypatch.setattr(
+        "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE",
+        template,
+        raising=False,
+    )
     monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
     yield server.RequestHandlerClass

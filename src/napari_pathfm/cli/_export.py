@@ -62,7 +62,7 @@ def _regions(pictures: list[Path]) -> Iterator[dict[str, Any]]:
     from napari_pathfm.generators import SyntheticImage
 
     slides = set()
-    for path, provenance in [(path, p) for path in pictures for p in _read(path)]:
+    for path, provenance in ((file, p) for file in pictures for p in _read(file)):
         if provenance.box is None:
             raise OutputError(f"{path} does not say where on a slide it belongs")
         slides.add(provenance.slide_fingerprint)
@@ -74,9 +74,7 @@ def _regions(pictures: list[Path]) -> Iterator[dict[str, Any]]:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
         made = SyntheticImage(pixels, provenance)
-        cosine = provenance.fidelity.get("cosine_to_condition")
-        fidelity = None if cosine is None else [cosine]
-        yield from synthetic_features([made], provenance.box, fidelity=fidelity)
+        yield from synthetic_features([made], provenance.box)
 
 
 def _read(path: Path) -> list[Provenance]:

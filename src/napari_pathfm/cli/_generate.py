@@ -115,7 +115,7 @@ def _load(options: argparse.Namespace) -> Generator:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the folder now: an hour of generation must not end at a missing permission."""
+    """Make the folder now: an hour's work must not end at a missing permission."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -147,14 +147,13 @@ def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
     export_contact_sheet(
         variation.images,
         sheet,
-        captions=[f"seed {e['seed']}, cosine {e['cosine_to_condition']}" for e in entries],
+        captions=[
+            f"seed {e['seed']}, cosine {e['cosine_to_condition']}" for e in entries
+        ],
         source=variation.source,
     )
     region = folder / f"{stem}.geojson"
-    features = synthetic_features(
-        variation.images, variation.box, fidelity=variation.fidelity
-    )
-    write_geojson(region, features)
+    write_geojson(region, synthetic_features(variation.images, variation.box))
     return {
         "images": entries,
         "contact_sheet": str(sheet),

@@ -52,8 +52,8 @@ def embed_slide(
     encoder : Encoder
         Its spec sets tile size and mpp.
     out : path
-        The store's own folder (see `store_path`). A store of the same slide, encoder and
-        grid is resumed; any other is refused.
+        The store's own folder (see `store_path`). A store of the same slide, encoder
+        and grid is resumed; any other is refused.
     grid : TileGrid, optional
         The tiles; by default all tissue tiles, side by side.
     patches : bool
@@ -120,7 +120,9 @@ def _fill(
         # The stream reads ahead on threads of its own while the encoder computes.
         for index, pixels in slide.tiles(grid, batch=_BATCH, indices=rows):
             if cancelled is not None and cancelled():
-                raise Cancelled(f"stopped: {count} of {total} tiles are in {store.path}")
+                raise Cancelled(
+                    f"stopped: {count} of {total} tiles are in {store.path}"
+                )
             store.write(index, encoder.encode(pixels))
             count += len(index)
             if progress is not None:

@@ -4,9 +4,9 @@ A Zarr 3 group that any Zarr reader opens::
 
     zarr.open_group("slide.bundled.zarr")["features"][:]
 
-``done`` says which rows hold a result; a row is marked only after its features are on
-disk, and Zarr replaces a chunk's file whole, so that a run killed at any moment leaves a
-store that tells the truth and can be resumed.
+``done`` says which rows hold a result; a row is marked only after its features are
+on disk, and Zarr replaces a chunk's file whole, so that a run killed at any moment
+leaves a store that tells the truth and can be resumed.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class EmbeddingStore:
 
     @property
     def done(self) -> NDArray[np.bool_]:
-        """bool ``(N,)``: which tiles have their features."""
+        """Which tiles have their features: bool ``(N,)``."""
         return np.asarray(self._array("done")[:])
 
     @property
@@ -116,7 +116,7 @@ class EmbeddingStore:
             self._array("done")[span] = True
         except OSError as error:
             raise OutputError(
-                f"{self.path} cannot be written ({error.strerror or error}): free space "
+                f"{self.path} cannot be written ({error.strerror or error}): mend space "
                 "or permissions, then run again; what is done is kept"
             ) from error
 

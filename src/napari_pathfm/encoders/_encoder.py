@@ -80,8 +80,8 @@ class Encoder:
         Parameters
         ----------
         tiles : ndarray
-            uint8 ``(N, H, W, 3)``, normally ``H = W = spec.tile_px`` at ``spec.mpp``;
-            other sizes must be multiples of ``spec.patch_px``.
+            uint8 ``(N, H, W, 3)``, normally ``H = W = spec.tile_px`` at
+            ``spec.mpp``; other sizes must be multiples of ``spec.patch_px``.
 
         Returns
         -------
@@ -150,19 +150,22 @@ def load_encoder(
     WeightsError
         If the weights cannot be had, or do not fit the architecture exactly.
     """
+    import torch
+
     from napari_pathfm.encoders._device import choose_device
     from napari_pathfm.encoders._vit import build_vit
 
     spec = encoder_spec(name)
     path, origin = _find(spec, weights)
-    network = build_vit(spec)
+    with torch.device("meta"):
+        network = build_vit(spec)
     tensors = weight_files.read_tensors(path)
     weight_files.load_strict(network, tensors, model=spec.title, path=path)
     count = sum(p.numel() for p in network.parameters())
     if count != spec.parameters:
         raise WeightsError(
-            f"{spec.title} has {spec.parameters:,} parameters, this build has {count:,}: "
-            "timm may have changed; install the version in constraints.txt"
+            f"{spec.title} has {spec.parameters:,} parameters, this build has "
+            f"{count:,}: timm may have changed; install the one in constraints.txt"
         )
     revision = f"{origin}:{weight_files.digest(path)}"
     return Encoder(spec, network, revision, choose_device(device))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-# Normalisation of H-optimus-0 and H0-mini, as their model cards and plism-benchmark state it.
+# Normalisation of H-optimus-0 and H0-mini, as the model card of the former and
+# plism-benchmark state it.
 HOPTIMUS_MEAN = (0.707223, 0.578729, 0.703617)
 HOPTIMUS_STD = (0.211883, 0.230117, 0.177517)
 

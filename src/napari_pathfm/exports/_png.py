@@ -152,8 +152,7 @@ def read_provenance(path: PathLike) -> Provenance | list[Provenance]:
     name = Path(path)
     try:
         with Image.open(name, formats=["PNG"]) as image:
-            # Text may stand behind the pixels; only a whole read meets it.
-            image.load()
+            # Reads the whole file: text may also stand behind the pixels.
             text = getattr(image, "text", {}).get(KEY)
     except FileNotFoundError as error:
         raise PathfmError(f"There is no file {name}.") from error

@@ -95,9 +95,7 @@ class BundledGenerator:
                 pixels = self._sample(
                     row, seed + len(images), steps, guidance, before, total, on_step
                 )
-                provenance = self._provenance(
-                    row, seed + len(images), steps, guidance
-                )
+                provenance = self._provenance(row, seed + len(images), steps, guidance)
                 images.append(SyntheticImage(pixels, provenance))
         return images
 
@@ -141,7 +139,9 @@ class BundledGenerator:
     def _decode(self, latents: torch.Tensor) -> NDArray[np.uint8]:
         from napari_pathfm.generators._autoencoder import to_uint8
 
-        pixels: NDArray[np.uint8] = to_uint8(self._autoencoder.decode(latents))[0].cpu().numpy()
+        pixels: NDArray[np.uint8] = (
+            to_uint8(self._autoencoder.decode(latents))[0].cpu().numpy()
+        )
         return pixels
 
     def _provenance(

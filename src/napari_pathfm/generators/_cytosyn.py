@@ -2,8 +2,8 @@
 
 Nothing about its inside is assumed: configs, scheduler and output size come from the
 folder. Only the call is known (from a public user of it): ``h0_mini_embeds``,
-``num_images_per_prompt``, ``num_inference_steps``, ``guidance_scale``, ``guidance_low``,
-``guidance_high``, ``seed``; the result is indexed by ``"images"``.
+``num_images_per_prompt``, ``num_inference_steps``, ``guidance_scale``,
+``guidance_low``, ``guidance_high``, ``seed``; the result is indexed by ``"images"``.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class CytoSyn:
         *,
         trust_remote_code: bool = False,
     ) -> None:
+        import torch
+
         from napari_pathfm.encoders import choose_device
 
         if not trust_remote_code:
@@ -85,13 +87,15 @@ class CytoSyn:
             )
         folder = self._folder(weights)
         self._pipeline = _load_pipeline(folder)
-        self._pipeline.to(choose_device(device))
+        self._pipeline.to(choose_device(device), torch.float32)
         self._pipeline.set_progress_bar_config(disable=True)
         files = sorted(
-            path for path in folder.rglob("*") if path.suffix in (".safetensors", ".bin")
+            path
+            for path in folder.rglob("*")
+            if path.suffix in (".safetensors", ".bin")
         )
         if not files:
-            raise WeightsError(f"{folder} holds no weights of CytoSyn: download it whole")
+            raise WeightsError(f"{folder} holds no weights: download it whole")
         origin = "hub" if weights is None else "local"
         self.revision = f"{origin}:{weight_files.digest(folder / _CODE, *files)}"
 
@@ -213,7 +217,6 @@ class CytoSyn:
 
 
 def _load_pipeline(folder: Path) -> Any:
-    import torch
     from diffusers import DiffusionPipeline
 
     try:
@@ -222,7 +225,6 @@ def _load_pipeline(folder: Path) -> Any:
             str(folder),
             custom_pipeline=str(folder),
             trust_remote_code=True,
-            torch_dtype=torch.float32,
             local_files_only=True,
         )
     # The repository's own code runs here and may raise anything.
@@ -245,7 +247,9 @@ def _denoiser(pipeline: Any) -> Any:
         if isinstance(part, torch.nn.Module) and name != "vae"
     }
     if not parts:
-        raise WeightsError("this CytoSyn folder has no denoiser in its model_index.json")
+        raise WeightsError(
+            "this CytoSyn folder has no denoiser in its model_index.json"
+        )
     named = next((parts[k] for k in ("transformer", "unet", "sit") if k in parts), None)
     if named is not None:
         return named

@@ -7,6 +7,7 @@ time only (Kynkäänniemi et al. 2024); outside it the unconditional pass is ski
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -78,7 +79,7 @@ def heun(
     """
     x = noise
     times = torch.linspace(1, 0, steps + 1).tolist()
-    for step, (now, then) in enumerate(zip(times, times[1:], strict=False), start=1):
+    for step, (now, then) in enumerate(pairwise(times), start=1):
         here = velocity(x, now)
         ahead = x + (then - now) * here
         # At time 0 the network was never trained, so the last step is Euler's.

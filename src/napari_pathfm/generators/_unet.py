@@ -77,13 +77,13 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         e = 2 * widths[1]
-        self.time = nn.Sequential(
-            nn.Linear(_TIME_DIM, e), nn.SiLU(), nn.Linear(e, e)
-        )
+        self.time = nn.Sequential(nn.Linear(_TIME_DIM, e), nn.SiLU(), nn.Linear(e, e))
         self.condition = nn.Sequential(
             nn.Linear(condition_dim, e), nn.SiLU(), nn.Linear(e, e)
         )
         self.null_condition = nn.Parameter(torch.zeros(e))
+        self.condition_mean: Tensor
+        self.condition_std: Tensor
         self.register_buffer("condition_mean", torch.zeros(condition_dim))
         self.register_buffer("condition_std", torch.ones(condition_dim))
         a, b, c = widths
@@ -106,7 +106,7 @@ class UNet(nn.Module):
     def embed(
         self, t: Tensor, condition: Tensor | None, drop: Tensor | None = None
     ) -> Tensor:
-        """Embed time ``(N,)`` in 0..1 and condition ``(N, D)``; None means no condition."""
+        """Embed time ``(N,)`` in 0..1 and condition ``(N, D)``, or no condition."""
         if condition is None:
             given = self.null_condition.expand(len(t), -1)
         else:

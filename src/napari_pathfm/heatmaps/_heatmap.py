@@ -75,7 +75,6 @@ class Heatmap:
         metadata = {"version": 1, "kind": "heatmap", "name": self.name, "mpp": self.mpp}
         metadata |= {"origin": list(self.origin), "stride": self.stride}
         metadata |= {"limits": list(self.limits), "provenance": self.provenance}
-        metadata["path"] = self.provenance.get("slide_path")
         metadata["fingerprint"] = self.provenance.get("slide_fingerprint")
         keywords = {
             "name": self.name,

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     Point = tuple[float, float]
 
-# Attributes of a store that a heatmap passes on, so that it can be made again.
+# Attributes of a store that a heatmap passes on, so that it can be made again. No path
+# is among them: heatmaps are handed to others, and a folder's name can be a patient's.
 _PASSED_ON = (
     "encoder",
     "weights_revision",
     "slide",
-    "slide_path",
     "slide_fingerprint",
     "slide_mpp",
     "tile_px",
@@ -38,9 +38,9 @@ def similarity(
 ) -> Heatmap:
     """Cosine similarity of each tile to the tiles at clicked points.
 
-    The score of a tile is its cosine to the mean of the liked tiles' unit vectors, minus
-    its cosine to the mean of the unliked ones' if there are any. Tiles that are not yet
-    embedded are NaN.
+    The score of a tile is its cosine to the mean of the liked tiles' unit vectors,
+    minus its cosine to the mean of the unliked ones' if there are any. Tiles that are
+    not yet embedded are NaN.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def similarity(
     score[~done] = np.nan
     values, origin = on_grid(grid, score)
     provenance = {key: store.attrs[key] for key in _PASSED_ON}
-    provenance |= {"kind": "similarity", "store": str(store.path)}
+    provenance |= {"kind": "similarity", "store": store.path.name}
     provenance |= {"like": _plain(like), "unlike": _plain(unlike)}
     return Heatmap(
         values,

@@ -27,7 +27,7 @@ def to_unit(tiles: Tensor) -> Tensor:
 
 
 def dihedral(images: Tensor, k: int) -> Tensor:
-    """Apply one of the eight flips and quarter turns (``k`` in 0..7) to ``(..., H, W)``."""
+    """Apply one of the eight flips and turns, ``k`` in 0..7, to ``(..., H, W)``."""
     images = torch.rot90(images, k % 4, (-2, -1))
     return images.flip(-1) if k >= 4 else images
 

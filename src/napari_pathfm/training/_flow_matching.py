@@ -1,13 +1,13 @@
 """The bundled denoiser: rectified flow on latents, conditioned on the encoder's CLS.
 
-Path and target as REPA-E has them: ``x_t = (1 - t) x + t e``, velocity ``e - x``, time 1
-is noise. A projection of the half-resolution features is aligned with the conditioning
+Path and target as REPA-E has them: ``x_t = (1 - t) x + t e``, velocity ``e - x``,
+time 1 is noise. A projection of the half-resolution features is aligned with the conditioning
 encoder's patch tokens, and a tenth of the conditions is dropped for guidance.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -72,7 +72,7 @@ class FlowMatching:
         cls = self._learn["cls"]
         self.module.unet.condition_mean.copy_(cls.mean(0))
         self.module.unet.condition_std.copy_(cls.std(0).clamp_min(1e-4))
-        self.module = self.module.to(memory_format=torch.channels_last)
+        self.module.to(memory_format=torch.channels_last)
 
     def losses(
         self, numpy_rng: np.random.Generator, torch_rng: torch.Generator
@@ -84,13 +84,13 @@ class FlowMatching:
 
     def _compare(
         self,
-        module: nn.Module,
+        module: Denoiser,
         data: dict[str, Tensor],
         index: Tensor,
         torch_rng: torch.Generator,
     ) -> dict[str, Tensor]:
         x = data["latents"][index].float()
-        # Logit-normal times spend the effort where the flow is hard (Esser et al. 2024).
+        # Logit-normal times spend effort where the flow is hard (Esser et al. 2024).
         t = torch.sigmoid(torch.randn(len(x), generator=torch_rng))
         noise = torch.randn(x.shape, generator=torch_rng)
         drop = torch.rand(len(x), generator=torch_rng) < _DROP
@@ -107,7 +107,7 @@ class FlowMatching:
             "align": _ALIGN * (1 - F.cosine_similarity(seen.float(), patches).mean()),
         }
 
-    def figures(self, averaged: nn.Module) -> dict[str, float]:
+    def figures(self, averaged: Any) -> dict[str, float]:
         """Losses on held-out crops with fixed noise and times."""
         averaged.eval()
         fixed = torch.Generator().manual_seed(0)

@@ -12,7 +12,7 @@ import math
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -61,18 +61,22 @@ class Schedule:
 class Recipe(Protocol):
     """What a run learns: the module, and the loss of one batch."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """What is trained."""
 
     def losses(
         self, numpy_rng: np.random.Generator, torch_rng: torch.Generator
     ) -> Mapping[str, Tensor]:
         """Draw a batch and give its named losses; their sum is minimised."""
 
-    def figures(self, averaged: nn.Module) -> Mapping[str, float]:
+    def figures(self, averaged: Any) -> Mapping[str, float]:
         """Judge the averaged weights on what is held out."""
 
 
-def run(recipe: Recipe, schedule: Schedule, out: Path, *, every: int = 100) -> nn.Module:
+def run(
+    recipe: Recipe, schedule: Schedule, out: Path, *, every: int = 100
+) -> nn.Module:
     """Train, or go on training, and give the module with its averaged weights.
 
     Parameters
@@ -176,7 +180,9 @@ def _resume(
 def save_averaged(module: nn.Module, path: Path) -> None:
     """Write a module's weights as safetensors, whole or not at all."""
     part = path.with_name(path.name + ".part")
-    tensors = {k: v.detach().contiguous().clone() for k, v in module.state_dict().items()}
+    tensors = {
+        k: v.detach().contiguous().clone() for k, v in module.state_dict().items()
+    }
     save_file(tensors, part)
     os.replace(part, path)
 

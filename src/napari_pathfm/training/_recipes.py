@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_pathfm.training._fields import Crops
     from napari_pathfm.training._loop import Recipe
 
@@ -59,7 +60,9 @@ def read_config(recipe: str, path: Path | None = None) -> dict[str, Any]:
         text = (path or folder / f"{recipe}.toml").read_text(encoding="utf-8")
         settings = tomllib.loads(text)
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise PathfmError(f"{path or recipe} is no training config ({error})") from error
+        raise PathfmError(
+            f"{path or recipe} is no training config ({error})"
+        ) from error
     if missing := {"data", "schedule"} - settings.keys():
         raise PathfmError(f"{path or recipe} lacks the table {sorted(missing)[0]!r}")
     return settings

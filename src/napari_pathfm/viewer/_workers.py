@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import create_worker
@@ -77,7 +78,9 @@ class QtRunner:
     def close(self) -> None:
         """Ask all work to stop and hear no more of it."""
         self._closed = True
-        self._timer.stop()
+        # At the interpreter's end Qt may have taken the timer already.
+        with suppress(RuntimeError):
+            self._timer.stop()
         for job in self._jobs:
             job.cancel()
 

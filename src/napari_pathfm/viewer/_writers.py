@@ -39,7 +39,9 @@ def write_geojson(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     return [str(target)]
 
 
-def write_heatmap_tiff(path: str, data: Any, attributes: Mapping[str, Any]) -> list[str]:
+def write_heatmap_tiff(
+    path: str, data: Any, attributes: Mapping[str, Any]
+) -> list[str]:
     """Write a heatmap as OME-TIFF with its physical size and provenance.
 
     Parameters
@@ -56,7 +58,9 @@ def write_heatmap_tiff(path: str, data: Any, attributes: Mapping[str, Any]) -> l
     """
     from napari_pathfm.exports import export_heatmap_ome_tiff, heatmap_from_layer
 
-    _require(attributes, "heatmap", "a similarity map", "an image writer of napari's own")
+    _require(
+        attributes, "heatmap", "a similarity map", "an image writer of napari's own"
+    )
     target = _target(path, ".ome.tif", ".ome.tiff")
     export_heatmap_ome_tiff(heatmap_from_layer((data, attributes, "image")), target)
     return [str(target)]
@@ -88,9 +92,7 @@ def write_synthetic_png(
     return [str(file) for file in export_layer_png((data, attributes, "image"), target)]
 
 
-def _require(
-    attributes: Mapping[str, Any], kind: str, what: str, instead: str
-) -> None:
+def _require(attributes: Mapping[str, Any], kind: str, what: str, instead: str) -> None:
     ours = (attributes.get("metadata") or {}).get(KEY) or {}
     if ours.get("kind") != kind:
         raise OutputError(

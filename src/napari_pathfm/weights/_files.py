@@ -72,6 +72,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         If the file is damaged or of another kind.
     """
     import pickle
+    import warnings
 
     import torch
     from safetensors import SafetensorError
@@ -80,8 +81,18 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, OSError, EOFError) as e:
+        # Torch warns of pickles written by other programs; what it cannot read safely
+        # it refuses, and that is said below.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        OSError,
+        EOFError,
+    ) as e:
         reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
         raise WeightsError(
             f"{path} cannot be read as weights ({reason}): download it again"
@@ -94,7 +105,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def load_strict(
     module: nn.Module, tensors: Mapping[str, Tensor], *, model: str, path: Path
 ) -> None:
-    """Fill a module with exactly the tensors it has.
+    """Fill a module with exactly the tensors it has, in single precision.
+
+    The module may stand on the meta device, which saves the time of initialising it.
 
     Raises
     ------
@@ -119,7 +132,8 @@ def load_strict(
             f"{path} does not fit {model}: tensors {'; '.join(misfits)}: "
             "give the weights published for this model"
         )
-    module.load_state_dict(tensors)
+    single = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    module.load_state_dict(single, assign=True)
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

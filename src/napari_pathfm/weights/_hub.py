@@ -53,8 +53,8 @@ def _explained(error: Exception, repo: str, access_page: str) -> Exception:
     if isinstance(error, errors.GatedRepoError):
         if get_token() is None:
             return WeightsError(
-                f"{repo} is gated and no token is set: ask for access at {access_page}, "
-                f"then run `hf auth login`; {local}"
+                f"{repo} is gated and no token is set: ask for access at "
+                f"{access_page}, then run `hf auth login`; {local}"
             )
         return WeightsError(
             f"{repo} is gated and this token has no access: accept its licence at "
@@ -71,11 +71,11 @@ def _explained(error: Exception, repo: str, access_page: str) -> Exception:
         return WeightsError(f"{repo} lacks the expected file or revision; {local}")
     if isinstance(error, HfHubHTTPError):
         return WeightsError(f"the hub answered for {repo}: {_line(error)}; {local}")
-    # Everything that means "no network": offline mode, DNS, refused, timed out, no cache.
+    # All that means "no network": offline mode, DNS, refused, timed out, no cache.
     if isinstance(error, errors.LocalEntryNotFoundError | OSError):
         return WeightsError(
-            f"{repo} is not on this machine and the hub cannot be reached (no network, "
-            f"or HF_HUB_OFFLINE is set): go online once; {local}"
+            f"{repo} is not on this machine and the hub cannot be reached (no "
+            f"network, or HF_HUB_OFFLINE is set): go online once; {local}"
         )
     return error
 

@@ -5,22 +5,27 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
+    QFrame,
     QLabel,
+    QPushButton,
+    QScrollArea,
     QSizePolicy,
     QSpinBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from qtpy.QtCore import QObject, QSize
     from qtpy.QtGui import QWheelEvent
 
 # The widest label of any section ("Pixel size", "Generator"), so that fields of different
@@ -124,6 +129,54 @@ def _wheel(field: QWidget, event: QWheelEvent | None, handle) -> None:
         handle(event)
     else:
         event.ignore()
+
+
+class Eliding(QElidingLabel):
+    """A line that is cut rather than let the panel grow."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setMinimumWidth(60)
+
+
+def small_button(text: str) -> QPushButton:
+    """Make a button little wider than its text, which napari's style would not."""
+    button = QPushButton(text)
+    button.setFixedWidth(button.fontMetrics().horizontalAdvance(text) + 22)
+    return button
+
+
+class DownScroll(QScrollArea):
+    """Scrolls down, never sideways: it asks for the width that its content needs."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidget(content)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        content.installEventFilter(self)
+
+    def minimumSizeHint(self) -> QSize:
+        """Leave room for the content and the bar beside it."""
+        content, bar = self.widget(), self.verticalScrollBar()
+        size = super().minimumSizeHint()
+        if content is not None and bar is not None:
+            needed = content.minimumSizeHint().width() + bar.sizeHint().width()
+            size.setWidth(max(size.width(), needed))
+        return size
+
+    def sizeHint(self) -> QSize:
+        """Be no wider than needed."""
+        return super().sizeHint().expandedTo(self.minimumSizeHint())
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Ask again when rows come and go, or the style changes."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
 
 
 def form() -> QFormLayout:

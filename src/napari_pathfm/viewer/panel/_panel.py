@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
-    QFrame,
     QLabel,
-    QScrollArea,
     QSizePolicy,
     QStackedWidget,
     QVBoxLayout,
@@ -18,7 +16,7 @@ from qtpy.QtWidgets import (
 from napari_pathfm.viewer._canvas_tool import CanvasTool
 from napari_pathfm.viewer._notices import RESEARCH_ONLY
 from napari_pathfm.viewer._workers import QtRunner
-from napari_pathfm.viewer.panel._forms import hint, set_hint
+from napari_pathfm.viewer.panel._forms import DownScroll, hint, set_hint
 from napari_pathfm.viewer.panel._similarity_section import SimilaritySection
 from napari_pathfm.viewer.panel._slide_section import SlideSection
 from napari_pathfm.viewer.panel._synthesis_section import SynthesisSection
@@ -28,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import napari.viewer
-    from qtpy.QtCore import QSize
 
     from napari_pathfm.viewer.session import Models
 
@@ -67,6 +64,7 @@ class ModelsPanel(QWidget):
         self.session = Session(viewer, self.runner, models=models, cache=cache)
         self.tool = CanvasTool(viewer, self.session)
         self._docked = False
+        self._scale_shown = False
 
         self.slide = SlideSection(self.session)
         self.similarity = SimilaritySection(self.session, self.tool)
@@ -84,9 +82,9 @@ class ModelsPanel(QWidget):
         layout.addWidget(self.notice)
         # napari would add a stretch below a panel that did not want the room.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.setMinimumWidth(280)
         self._connect()
         self.refresh()
+        self._show_scale()
         # Reached when the window goes with the panel in it.
         self.destroyed.connect(_closer(self.session, self.tool))
 
@@ -120,15 +118,10 @@ class ModelsPanel(QWidget):
                 self.deleteLater()
         return bool(super().event(event))
 
-    def sizeHint(self) -> QSize:
-        """Wide enough for the longest row."""
-        size = super().sizeHint()
-        size.setWidth(max(320, size.width()))
-        return size
-
     def _connect(self) -> None:
         session = self.session
         session.slide_changed.connect(self.refresh)
+        session.slide_changed.connect(self._show_scale)
         session.prompts_changed.connect(self.similarity.refresh_prompts)
         session.prompts_changed.connect(self.synthesis.refresh_place)
         session.message_changed.connect(self._on_message)
@@ -137,6 +130,13 @@ class ModelsPanel(QWidget):
         session.synthesis.changed.connect(self._on_synthesis)
         session.viewer.layers.events.removed.connect(self.slide.refresh_tissue)
         self.tool.changed.connect(self.similarity.refresh_tool)
+
+    def _show_scale(self) -> None:
+        """Show napari's scale bar with the first slide; whoever hides it is left alone."""
+        state = self.session.current
+        if not self._scale_shown and state is not None and state.mpp is not None:
+            self._scale_shown = True
+            self.session.viewer.canvas.overlays.scale_bar.visible = True
 
     def _on_message(self) -> None:
         set_hint(self.message, self.session.message)
@@ -155,8 +155,6 @@ class ModelsPanel(QWidget):
         session = self.session
         lines = [RESEARCH_ONLY]
         if session.current is not None:
-            chosen = {session.similarity.encoder: session.models.encoder_choices()}
-            chosen[session.synthesis.generator] = session.models.generator_choices()
             encoders = session.models.encoder_choices()
             generators = session.models.generator_choices()
             notices = [
@@ -189,12 +187,7 @@ class ModelsPanel(QWidget):
         for section in (self.slide, self.similarity, self.synthesis):
             layout.addWidget(section)
         layout.addStretch(1)
-        area = QScrollArea()
-        area.setWidget(content)
-        area.setWidgetResizable(True)
-        area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        return area
+        return DownScroll(content)
 
 
 def _closer(session: Session, tool: CanvasTool):

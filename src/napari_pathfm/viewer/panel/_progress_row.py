@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QWidget
+
+from napari_pathfm.viewer.panel._forms import small_button
 
 if TYPE_CHECKING:
     from napari_pathfm.viewer.session import Job
@@ -23,7 +25,7 @@ class ProgressRow(QWidget):
         self.bar.setFixedHeight(8)
         self.text = QLabel()
         self.text.setTextFormat(Qt.TextFormat.PlainText)
-        self.cancel = QPushButton("Cancel")
+        self.cancel = small_button("Cancel")
         self.cancel.setToolTip("Stop after the batch that is being worked on.")
         self.cancel.clicked.connect(lambda: self.cancelled.emit())
         layout = QGridLayout(self)

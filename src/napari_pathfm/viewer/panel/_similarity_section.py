@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
-from superqt import QElidingLabel
 
 from napari_pathfm.viewer.panel._forms import (
     Combo,
+    Eliding,
     Section,
     add_row,
     form,
     hint,
     quietly,
     set_hint,
+    small_button,
 )
 from napari_pathfm.viewer.panel._progress_row import ProgressRow
 from napari_pathfm.viewer.session import OVERLAPS
@@ -47,12 +48,12 @@ class SimilaritySection(Section):
         )
         self.keys = hint("Click: like · Shift+click: unlike · drag: move the slide")
         self.count = QLabel()
-        self.undo = QPushButton("Undo")
+        self.undo = small_button("Undo")
         self.undo.setToolTip("Take the last click back.")
-        self.clear = QPushButton("Clear")
+        self.clear = small_button("Clear")
         self.clear.setToolTip("Take all clicks back; the map goes, embeddings stay.")
         self.progress = ProgressRow()
-        self.store = QElidingLabel()
+        self.store = Eliding()
 
         layout = form()
         add_row(layout, "Encoder", self.encoder)

@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QWidget
-from superqt import QElidingLabel
 
-from napari_pathfm.viewer.panel._forms import Decimal, Section, add_row, form, hint
-from napari_pathfm.viewer.panel._forms import quietly, set_hint
+from napari_pathfm.viewer.panel._forms import (
+    Decimal,
+    Eliding,
+    Section,
+    add_row,
+    form,
+    hint,
+    quietly,
+    set_hint,
+)
 
 if TYPE_CHECKING:
     from napari_pathfm.viewer.session import Session, SlideState
@@ -35,7 +42,7 @@ class SlideSection(Section):
     def __init__(self, session: Session) -> None:
         super().__init__("Slide")
         self._session = session
-        self.name = QElidingLabel()
+        self.name = Eliding()
         self.size = QLabel()
         self.mpp = Decimal(0.0, 100.0, 4, 0.05)
         self.mpp.setSuffix(" µm/px")

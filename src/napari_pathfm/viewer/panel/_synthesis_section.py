@@ -81,9 +81,7 @@ class SynthesisSection(Section):
         synthesis = self._session.synthesis
         fields = (self.generator, self.n, self.seed, self.steps, self.guidance)
         with quietly(*fields, self.trust):
-            self.generator.setCurrentIndex(
-                self.generator.findData(synthesis.generator)
-            )
+            self.generator.setCurrentIndex(self.generator.findData(synthesis.generator))
             self.n.setValue(synthesis.n)
             self.seed.setValue(synthesis.seed)
             self.steps.setValue(synthesis.steps)
@@ -111,6 +109,8 @@ class SynthesisSection(Section):
         self.button.setEnabled(ready and target is not None)
         if synthesis.running:
             set_hint(self.place, "")
+        elif state is None or state.mpp is None:
+            set_hint(self.place, "Enter the slide's pixel size first.")
         elif target is None:
             set_hint(self.place, f"Click tissue, or point at it and press {KEY}.")
         else:

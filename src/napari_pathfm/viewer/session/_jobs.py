@@ -99,7 +99,7 @@ class Job:
             payload, self._payload = self._payload, None
         if news:
             self.changed.emit()
-        if payload is not None and not self._cancel.is_set():
+        if payload is not None:
             self.published.emit(payload[0])
 
     def finish(self, state: State, error: Exception | None = None) -> None:

@@ -96,7 +96,7 @@ class PromptLayer:
             scale=slide.scale[-2:],
             units=slide.units[-2:],
             border_color="white",
-            border_width=0.12,
+            border_width=0.05,
             canvas_size_limits=_SCREEN_PX,
             metadata=entry_for("prompts", entry(slide) or {}),
         )

@@ -40,9 +40,9 @@ class StoreKey:
 
     def path(self, cache: Path) -> Path:
         """Give the store's folder, readable to people and unique."""
-        step = "" if self.overlap == 1 else f".step1of{self.overlap}"
+        step = "" if self.overlap == 1 else f"-step1of{self.overlap}"
         folder = f"{self.slide}-{self.fingerprint[:8]}"
-        name = f"{self.slide}.{self.encoder}{step}.{self.mpp:.4f}mpp.zarr"
+        name = f"{self.encoder}{step}-{self.mpp:.6g}mpp.zarr"
         return cache / "embeddings" / folder / name
 
 
@@ -75,4 +75,4 @@ def path_for_run(path: Path, encoder: Encoder) -> Path:
     if revision == encoder.revision:
         return path
     tail = encoder.revision.rsplit(":", 1)[-1]
-    return path.with_name(f"{path.stem}.{tail}{path.suffix}")
+    return path.with_name(f"{path.stem}-{tail}{path.suffix}")

@@ -138,7 +138,9 @@ class Synthesis:
             encoder = models.encoder(generator.spec.encoder)
             job.say("")
 
-            def on_step(step: int, total: int, preview: NDArray[np.uint8] | None) -> bool:
+            def on_step(
+                step: int, total: int, preview: NDArray[np.uint8] | None
+            ) -> bool:
                 job.report(step, total)
                 if preview is not None:
                     job.publish(preview)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_pathfm.viewer._metadata import KEY, entry, entry_for, layers_of
+from napari_pathfm.viewer._metadata import entry, entry_for, layers_of
 from napari_pathfm.viewer.session._jobs import Job
 from napari_pathfm.viewer.session._slide_layers import add_layer, remove_layers
 
@@ -99,7 +99,6 @@ class Tissue:
                 parameters=mask.parameters,
             ),
         )
-        layer.contour = 2
+        layer.contour = 1
         layer.editable = False
-        assert layer.metadata[KEY]["kind"] == "tissue"
         add_layer(self._session.viewer, layer)

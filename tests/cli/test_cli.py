@@ -1,0 +1,214 @@
+"""The command line end to end, on both real slides."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_pathfm.cli import main
+from napari_pathfm.exports import read_geojson, read_provenance
+
+POINT = {"CMU-1-Small-Region": "1200,1900", "TCGA-CR-7395-01A-01-TS1": "1500,2200"}
+
+
+@pytest.fixture(scope="module", params=list(POINT))
+def journey(request, cmu_slide_path, tcga_slide_path, tmp_path_factory):
+    """Slide, its options, and a folder with its store."""
+    name = request.param
+    slide = cmu_slide_path if name.startswith("CMU") else tcga_slide_path
+    mpp = [] if name.startswith("CMU") else ["--mpp", "0.5"]
+    out = tmp_path_factory.mktemp("journey")
+    assert main(["embed", str(slide), *mpp, "--out", str(out), "--json"]) == 0
+    return str(slide), mpp, out, out / f"{name}.bundled.zarr", POINT[name]
+
+
+def report(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def test_info(journey, capsys):
+    slide, mpp, *_ = journey
+    assert main(["info", slide, *mpp, "--json"]) == 0
+    told = report(capsys)
+    assert told["vendor"] == "aperio"
+    assert told["mpp"] == (0.5 if mpp else 0.499)
+    assert told["mpp_source"] == ("user" if mpp else "file")
+    assert 0.3 < told["tissue_fraction"] < 0.7
+    assert "label" not in told["associated"]
+
+
+def test_info_for_people(cmu_slide_path, capsys):
+    assert main(["info", str(cmu_slide_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "0.499 um/px (from the file)" in printed
+    assert "1.11 x 1.48 mm" in printed
+
+
+def test_a_second_embed_has_nothing_to_do(journey, capsys):
+    slide, mpp, out, store, _ = journey
+    assert main(["embed", slide, *mpp, "--out", str(out), "--json"]) == 0
+    (told,) = report(capsys)
+    assert told["store"] == str(store)
+    assert told["embedded"] == 0
+    assert told["tiles"] > 50
+
+
+def test_heatmap_as_tiff_and_as_tiles(journey, tmp_path, capsys):
+    *_, store, point = journey
+    tiff, tiles = tmp_path / "h.ome.tif", tmp_path / "h.geojson"
+    assert main(["heatmap", str(store), "--like", point, "--out", str(tiff)]) == 0
+    assert main(["heatmap", str(store), "--like", point, "--out", str(tiles)]) == 0
+    values = tifffile.imread(tiff)
+    objects = read_geojson(tiles)
+    assert (~np.isnan(values)).sum() == len(objects)
+    best = max(objects, key=lambda o: o.measurements["similarity"])
+    x, y = map(float, point.split(","))
+    left, top, right, bottom = best.geometry.bounds
+    assert best.object_type == "tile"
+    assert left <= x <= right
+    assert top <= y <= bottom
+    assert best.measurements["similarity"] == pytest.approx(np.nanmax(values))
+
+
+def test_generate_and_provenance_and_export(journey, tmp_path, capsys):
+    slide, mpp, _, _, point = journey
+    settings = ["-n", "2", "--seed", "11", "--steps", "3", "--out", str(tmp_path)]
+    assert main(["generate", slide, *mpp, "--at", point, *settings, "--json"]) == 0
+    told = report(capsys)
+    assert [i["seed"] for i in told["images"]] == [11, 12]
+    first = told["images"][0]["file"]
+    provenance = read_provenance(first)
+    assert provenance.synthetic is True
+    assert provenance.points == (tuple(map(float, point.split(","))),)
+    assert main(["provenance", first, "--json"]) == 0
+    assert report(capsys)["seed"] == 11
+    regions = tmp_path / "regions.geojson"
+    files = [i["file"] for i in told["images"]]
+    assert main(["export", *files, "--out", str(regions)]) == 0
+    objects = read_geojson(regions)
+    assert {o.classification for o in objects} == {"Synthetic"}
+    x, y, width, height = told["box"]
+    assert objects[0].geometry.bounds == pytest.approx((x, y, x + width, y + height))
+
+
+def test_export_of_a_store(journey, tmp_path):
+    *_, store, _ = journey
+    assert main(["export", str(store), "--out", str(tmp_path / "t.geojson")]) == 0
+    assert len(read_geojson(tmp_path / "t.geojson")) > 50
+
+
+def test_models_list(capsys):
+    assert main(["models", "list", "--json"]) == 0
+    rows = {(r["kind"], r["name"]): r for r in report(capsys)}
+    assert rows["encoder", "h0-mini"]["gated"] is True
+    assert rows["generator", "cytosyn"]["licence"] == "CC-BY-NC-ND-4.0"
+    assert rows["generator", "bundled"]["status"] == "bundled"
+
+
+def fails(arguments, capsys, *says):
+    """Exit code 1, nothing on stdout, one line on stderr that says these things."""
+    assert main([str(a) for a in arguments]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = printed.err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("napari-pathfm: ")
+    for word in says:
+        assert word in lines[0]
+
+
+def test_missing_mpp_stops_every_verb_that_needs_it(tcga_slide_path, tmp_path, capsys):
+    out = ["--out", tmp_path / "o"]
+    fails(["embed", tcga_slide_path, *out], capsys, "TCGA-CR-7395", "--mpp")
+    fails(["generate", tcga_slide_path, "--at", "9,9", *out], capsys, "--mpp")
+    assert not (tmp_path / "o").exists()
+
+
+def test_truncated_slide(cmu_slide_path, tmp_path, capsys):
+    short = tmp_path / "short.svs"
+    short.write_bytes(cmu_slide_path.read_bytes()[:900_000])
+    fails(["info", short], capsys, "short.svs")
+    fails(["embed", short, "--out", tmp_path / "o"], capsys, "short.svs")
+    assert not (tmp_path / "o").exists()
+
+
+def test_what_is_no_slide(tmp_path, capsys):
+    text = tmp_path / "notes.svs"
+    text.write_text("not a slide")
+    fails(["info", text], capsys, "notes.svs")
+    fails(["info", tmp_path / "absent.svs"], capsys, "absent.svs")
+    fails(["info", tmp_path], capsys, tmp_path.name)
+
+
+def test_unknown_models(cmu_slide_path, tmp_path, capsys):
+    out = ["--out", tmp_path]
+    fails(["embed", cmu_slide_path, "--encoder", "resnet", *out], capsys, "h0-mini")
+    at = ["--at", "1200,1900"]
+    fails(
+        ["generate", cmu_slide_path, *at, "--generator", "gan", *out], capsys, "cytosyn"
+    )
+
+
+def test_points_outside(cmu_slide_path, tmp_path, capsys):
+    out = ["--out", tmp_path / "o"]
+    fails(["generate", cmu_slide_path, "--at", "99999,5", *out], capsys, "2220 x 2967")
+    assert not (tmp_path / "o").exists()
+
+
+def test_unwritable_output(cmu_slide_path, tmp_path, capsys):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    fails(["embed", cmu_slide_path, "--out", blocked / "o"], capsys, str(blocked))
+    at = ["--at", "1200,1900"]
+    fails(["generate", cmu_slide_path, *at, "--out", blocked], capsys, str(blocked))
+    assert blocked.read_text() == "in the way"
+
+
+def test_unfit_weights(cmu_slide_path, tmp_path, capsys):
+    from safetensors.numpy import save_file
+
+    save_file({"x": np.zeros(3, np.float32)}, tmp_path / "model.safetensors")
+    fails(
+        ["embed", cmu_slide_path, "--weights", tmp_path, "--out", tmp_path / "o"],
+        capsys,
+        "does not fit",
+        "missing",
+    )
+    assert not (tmp_path / "o").exists()
+
+
+def test_cytosyn_asks_for_consent(cmu_slide_path, tmp_path, capsys):
+    at = ["--at", "1200,1900", "--generator", "cytosyn", "--weights", tmp_path]
+    fails(
+        ["generate", cmu_slide_path, *at, "--out", tmp_path],
+        capsys,
+        "--trust-remote-code",
+    )
+
+
+def test_store_and_suffix_errors(tmp_path, capsys):
+    fails(
+        ["heatmap", tmp_path / "no.zarr", "--like", "1,1", "--out", "h.ome.tif"],
+        capsys,
+        "no.zarr",
+    )
+    fails(["heatmap", tmp_path, "--like", "1,1", "--out", "h.jpg"], capsys, ".ome.tif")
+    fails(["provenance", tmp_path / "no.png"], capsys, "no.png")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nonsense"], ["info"], ["heatmap", "s", "--like", "here", "--out", "o"]],
+)
+def test_bad_usage_is_2(arguments):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+
+
+def test_negative_coordinates_can_be_typed(cmu_slide_path, tmp_path, capsys):
+    arguments = ["generate", cmu_slide_path, "--at=-5,10", "--out", tmp_path / "o"]
+    fails(arguments, capsys, "(-5, 10) lies outside")

@@ -1,0 +1,95 @@
+"""CytoSyn's loader, on a folder of random weights in the repository's layout."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from napari_pathfm.errors import Cancelled, PathfmError, WeightsError
+from napari_pathfm.generators import load_generator
+
+
+@pytest.fixture(scope="module")
+def cytosyn(cytosyn_folder):
+    return load_generator(
+        "cytosyn", weights=cytosyn_folder, device="cpu", trust_remote_code=True
+    )
+
+
+def condition(n=1):
+    return np.random.default_rng(0).normal(size=(n, 768)).astype(np.float32)
+
+
+def test_nothing_runs_without_consent(cytosyn_folder):
+    with pytest.raises(WeightsError, match="--trust-remote-code"):
+        load_generator("cytosyn", weights=cytosyn_folder)
+
+
+def test_images_are_the_pipelines_own(cytosyn):
+    told = condition()
+    made = cytosyn.generate(told, n=2, seed=5, steps=4)
+    assert [i.provenance.seed for i in made] == [5, 6]
+    assert made[0].pixels.shape == (224, 224, 3)
+    assert (made[0].pixels != made[1].pixels).any()
+    again = cytosyn.generate(told, n=1, seed=6, steps=4)
+    np.testing.assert_array_equal(again[0].pixels, made[1].pixels)
+    assert made[0].provenance.guidance == 2.5
+    assert made[0].provenance.mpp == pytest.approx(0.5)
+
+
+def test_condition_matters_and_may_be_absent(cytosyn):
+    with_condition = cytosyn.generate(condition(), steps=4)[0]
+    without = cytosyn.generate(None, steps=4)[0]
+    assert (with_condition.pixels != without.pixels).any()
+    assert without.provenance.condition_sha256 is None
+    assert without.provenance.guidance == 1.0
+
+
+def test_cls_and_mean_is_refused_with_the_way_out(cytosyn):
+    wide = np.zeros((1, 1536), np.float32)
+    with pytest.raises(PathfmError, match="first half"):
+        cytosyn.generate(wide, steps=2)
+
+
+def test_steps_are_reported_and_can_be_cancelled(cytosyn):
+    seen = []
+    cytosyn.generate(condition(), steps=6, on_step=lambda *a: seen.append(a[:2]))
+    steps = [step for step, _ in seen]
+    assert steps == sorted(steps)
+    assert seen[-1] == (6, 6)
+    calls = []
+
+    def stop(step, total, preview):
+        calls.append(step)
+        return len(calls) < 3
+
+    with pytest.raises(Cancelled):
+        cytosyn.generate(condition(), steps=50, on_step=stop)
+    assert len(calls) == 3
+    # The watch is gone: another run is not stopped by it.
+    assert cytosyn.generate(condition(), steps=2)
+
+
+@pytest.mark.parametrize(
+    "gone", ["pipeline.py", "model_index.json", "transformer", "vae"]
+)
+def test_incomplete_folder_is_one_line(cytosyn_folder, gone, tmp_path):
+    folder = tmp_path / "CytoSyn"
+    shutil.copytree(cytosyn_folder, folder)
+    target = folder / gone
+    shutil.rmtree(target) if target.is_dir() else target.unlink()
+    with pytest.raises(WeightsError) as caught:
+        load_generator("cytosyn", weights=folder, trust_remote_code=True)
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
+def test_damaged_weights_are_one_line(cytosyn_folder, tmp_path):
+    folder = tmp_path / "CytoSyn"
+    shutil.copytree(cytosyn_folder, folder)
+    file = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        load_generator("cytosyn", weights=folder, trust_remote_code=True)
