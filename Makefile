@@ -31,8 +31,8 @@ format: ## mend style where that can be done by machine
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
-bench: ## measure speed
-	$(RUN) pytest benchmarks
+bench: ## measure the embedding run: make bench SLIDE=path.svs
+	$(RUN) python benchmarks/embedding.py $(SLIDE)
 
 docs-check: ## links and Python blocks of the documents
 	$(RUN) python scripts/check_docs.py

@@ -111,6 +111,12 @@ class FakeModels(Models):
         self.broken: str | None = None
         self.loads = 0
 
+    def prepare(self) -> None:
+        pass
+
+    def prepare_models(self) -> None:
+        pass
+
     def loaded_encoder(self, name: str) -> Any:
         return self.fake_encoder if self.loads else None
 

@@ -23,7 +23,6 @@ def real_window(make_napari_viewer, cmu_slide_path, open_layer, tmp_path, qtbot)
     viewer.window.add_dock_widget(panel, name="Pathology models")
     open_layer(viewer, cmu_slide_path)
     hand = Hand(viewer, panel, qtbot)
-    hand.viewer.scene.camera.zoom *= 1.0
     yield hand
     panel.shut()
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
@@ -31,16 +30,25 @@ def real_window(make_napari_viewer, cmu_slide_path, open_layer, tmp_path, qtbot)
 
 def test_the_window_listens_while_a_real_slide_is_embedded(real_window, capsys):
     window = real_window
-    window.press(window.panel.similarity.tool)
+    similarity = window.session.similarity
+    with Heartbeat() as heart:
+        window.press(window.panel.similarity.tool)
+        window.until(lambda: not window.panel.runner.busy, timeout_s=200)
+    with capsys.disabled():
+        print(
+            f"\nimporting PyTorch: longest stall {heart.worst * 1000:.0f} ms, "
+            f"{heart.over(0.1)} over 100 ms"
+        )
+    assert heart.worst < BOUND_S
+
     with Heartbeat() as heart:
         window.click(*EPIDERMIS)
-        similarity = window.session.similarity
         window.until(lambda: not similarity.job.running, timeout_s=200)
     window.settle()
     assert similarity.layer is not None, window.session.message
     with capsys.disabled():
         print(
-            f"\nembedding {similarity.job.total} tiles, first import included: "
+            f"embedding {similarity.job.total} tiles: "
             f"longest stall {heart.worst * 1000:.0f} ms, "
             f"{heart.over(0.1)} over 100 ms"
         )

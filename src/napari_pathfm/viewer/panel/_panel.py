@@ -85,6 +85,7 @@ class ModelsPanel(QWidget):
         self._connect()
         self.refresh()
         self._show_scale()
+        self.session.prepare()
         # Reached when the window goes with the panel in it.
         self.destroyed.connect(_closer(self.session, self.tool))
 
@@ -129,7 +130,7 @@ class ModelsPanel(QWidget):
         session.similarity.changed.connect(self._on_similarity)
         session.synthesis.changed.connect(self._on_synthesis)
         session.viewer.layers.events.removed.connect(self.slide.refresh_tissue)
-        self.tool.changed.connect(self.similarity.refresh_tool)
+        self.tool.changed.connect(self._on_tool)
 
     def _show_scale(self) -> None:
         """Show napari's scale bar with the first slide; whoever hides it is left alone."""
@@ -137,6 +138,11 @@ class ModelsPanel(QWidget):
         if not self._scale_shown and state is not None and state.mpp is not None:
             self._scale_shown = True
             self.session.viewer.canvas.overlays.scale_bar.visible = True
+
+    def _on_tool(self) -> None:
+        self.similarity.refresh_tool()
+        if self.tool.active:
+            self.session.prepare(models=True)
 
     def _on_message(self) -> None:
         set_hint(self.message, self.session.message)

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.viewer._torch import import_torch
+from napari_pathfm.viewer._imports import import_for_layers, import_models
 
 if TYPE_CHECKING:
     from napari_pathfm.encoders import Encoder, EncoderSpec
@@ -51,6 +51,14 @@ class Models:
         self._encoders: dict[str, Encoder] = {}
         self._generators: dict[str, Generator] = {}
 
+    def prepare(self) -> None:
+        """Import what the first click on a slide will need; in a worker only."""
+        import_for_layers()
+
+    def prepare_models(self) -> None:
+        """Import what models need, ahead of the first click; in a worker only."""
+        import_models()
+
     def encoder_choices(self) -> list[Choice]:
         """List the encoders of the catalogue."""
         from napari_pathfm.encoders import ENCODERS
@@ -83,7 +91,7 @@ class Models:
         """Give an encoder, loading it if it must be: seconds, in a worker only."""
         from napari_pathfm.encoders import load_encoder
 
-        import_torch()
+        import_models()
         with self._lock:
             if name not in self._encoders:
                 self._encoders[name] = load_encoder(name)
@@ -93,7 +101,7 @@ class Models:
         """Give a generator, loading it if it must be: seconds, in a worker only."""
         from napari_pathfm.generators import load_generator
 
-        import_torch()
+        import_models()
         with self._lock:
             if name not in self._generators:
                 self._generators[name] = load_generator(

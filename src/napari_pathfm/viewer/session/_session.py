@@ -14,7 +14,7 @@ from napari_pathfm.errors import PathfmError
 from napari_pathfm.viewer._cache import cache_folder
 from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
-from napari_pathfm.viewer.session._jobs import InlineRunner
+from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._prompt_layer import PromptLayer
 from napari_pathfm.viewer.session._similarity import Similarity
@@ -70,6 +70,7 @@ class Session:
         self._states: dict[Layer, SlideState] = {}
         self._prompt_layers: dict[Layer, PromptLayer] = {}
         self._broken: set[Layer] = set()
+        self._prepared: set[str] = set()
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
         self.synthesis = Synthesis(self)
@@ -144,6 +145,20 @@ class Session:
         self.slide_changed.emit()
         self.viewer.reset_view()
         self.similarity.refresh()
+
+    def prepare(self, *, models: bool = False) -> None:
+        """Have a worker import ahead what a click needs, once; nobody has to wait for it.
+
+        Parameters
+        ----------
+        models : bool
+            What encoders need, too: somebody has taken the tool in hand.
+        """
+        call = self.models.prepare_models if models else self.models.prepare
+        if call.__name__ in self._prepared:
+            return
+        self._prepared.add(call.__name__)
+        self.runner.start(lambda _: call(), Job("Preparing"), lambda _: None)
 
     # -- what the parts say -------------------------------------------------------------
 
