@@ -1,6 +1,7 @@
-"""The figures of the bundled models' cards: ``python benchmarks/bundled_models.py DATA``.
+"""The figures of the bundled models' cards.
 
-DATA is a folder with ``slides`` and ``tiles`` as `training._bundled_data` expects. The
+``python benchmarks/bundled_models.py DATA [PICTURES]``; DATA is a folder with
+``slides`` and ``tiles`` as `training._bundled_data` expects. The
 encoder stands beside its teacher and beside an untrained twin in one run.
 """
 
@@ -94,7 +95,7 @@ def autoencoder_figures(data: Path) -> None:
 
 
 def generator_figures(data: Path, sheet: Path | None) -> None:
-    """How often a variant is nearer to its own tile than to other tiles of the slide."""
+    """How often a variant is nearer to its own tile than to the slide's others."""
     encoder, generator = load_encoder(device="cpu"), load_generator(device="cpu")
     for path, mpp in (
         (data / "slides" / "CMU-1-Small-Region.svs", None),

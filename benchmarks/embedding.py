@@ -1,7 +1,7 @@
 """The embedding run against its own parts and a plain loop, as ratios in one run.
 
-``python benchmarks/embedding.py SLIDE [--mpp M]`` prints a Markdown table. The peer is
-what TRIDENT-like pipelines do: OpenSlide ``read_region``, PIL to RGB, a torchvision-like
+``python benchmarks/embedding.py SLIDE [--mpp M]`` prints a Markdown table. The peer
+is what TRIDENT-like pipelines do: OpenSlide ``read_region``, PIL, a
 normalisation per tile on the CPU, fp32 batches of 32.
 """
 

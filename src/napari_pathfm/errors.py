@@ -1,7 +1,7 @@
 """What a person is told when something cannot be done.
 
-Every message is one line that names the thing and the way out. The command line prints it
-and exits with 1; the viewer shows it as a notification.
+Every message is one line that names the thing and the way out. The command line prints
+it and exits with 1; the viewer shows it as a notification.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ H0_MINI = ENCODERS["h0-mini"]
 def h0_mini_folder(tmp_path_factory):
     """A folder laid out as the published repository, with random weights in it.
 
-    Built by timm's own registered architecture with the arguments of the model card, not
-    by our builder, so that loading it is a parity test.
+    Built by timm's own registered architecture with the arguments of the model card,
+    not by our builder, so that loading it is a parity test.
     """
     import timm
     from timm.layers import SwiGLUPacked

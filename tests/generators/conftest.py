@@ -65,8 +65,9 @@ class StandInSiT(ModelMixin, ConfigMixin):
 def cytosyn_folder(tmp_path_factory):
     """A folder laid out as a diffusers repository with code of its own.
 
-    What is published inside CytoSyn's repository is not known here; this has its files
-    (model_index.json, pipeline.py, a component with code, an AutoencoderKL) and its call.
+    What is published inside CytoSyn's repository is not known here; this has its kind
+    of files (model_index.json, pipeline.py, a component with code, an AutoencoderKL)
+    and its call.
     """
     from diffusers import AutoencoderKL
 
@@ -79,7 +80,7 @@ def cytosyn_folder(tmp_path_factory):
     config = {"_class_name": "StandInSiT", "_diffusers_version": "0.35.0", "width": 16}
     (part / "config.json").write_text(json.dumps(config))
     scope: dict = {}
-    exec(TRANSFORMER, scope)  # noqa: S102 - the text above
+    exec(TRANSFORMER, scope)
     tensors = scope["StandInSiT"]().state_dict()
     save_file(tensors, part / "diffusion_pytorch_model.safetensors")
     AutoencoderKL(

@@ -119,7 +119,7 @@ def test_bundled_weights_fit_in_their_allowance():
 
 
 def test_autoencoder_keeps_tissue(cmu_slide_path):
-    """Reconstruction of real tiles, in dB; the model card states the held-out figure."""
+    """PSNR on a real tile; the model card states the held-out figure."""
     import torch
 
     from napari_pathfm.generators._autoencoder import Autoencoder, to_signed, to_uint8

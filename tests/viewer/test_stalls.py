@@ -10,8 +10,9 @@ from napari_pathfm.viewer.panel import ModelsPanel
 
 EPIDERMIS = (1220, 1846)
 
-# The aim is 0.1 s. A machine that is busy with something else adds noise of its own, so
-# that the test fails only where the work itself has come to the GUI thread.
+# The aim is 0.1 s by the clock. A machine that is busy with something else adds waiting
+# of its own, so the test fails where the work itself has come to the GUI thread; it
+# prints what the clock said.
 BOUND_S = 0.5
 
 
@@ -28,36 +29,38 @@ def real_window(make_napari_viewer, cmu_slide_path, open_layer, tmp_path, qtbot)
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
 
 
-def test_the_window_listens_while_a_real_slide_is_embedded(real_window, capsys):
+def test_the_window_listens_while_a_real_slide_is_worked_on(real_window, capsys):
     window = real_window
-    similarity = window.session.similarity
+    similarity, synthesis = window.session.similarity, window.session.synthesis
+
+    def say(what: str, heart: Heartbeat) -> None:
+        with capsys.disabled():
+            print(f"{what}: {heart}")
+        assert heart.worst_work < BOUND_S
+
     with Heartbeat() as heart:
         window.press(window.panel.similarity.tool)
         window.until(lambda: not window.panel.runner.busy, timeout_s=200)
-    with capsys.disabled():
-        print(
-            f"\nimporting PyTorch: longest stall {heart.worst * 1000:.0f} ms, "
-            f"{heart.over(0.1)} over 100 ms"
-        )
-    assert heart.worst < BOUND_S
+    say("\nimporting PyTorch", heart)
 
     with Heartbeat() as heart:
         window.click(*EPIDERMIS)
         window.until(lambda: not similarity.job.running, timeout_s=200)
-    window.settle()
+        window.qtbot.wait(200)
     assert similarity.layer is not None, window.session.message
-    with capsys.disabled():
-        print(
-            f"embedding {similarity.job.total} tiles: "
-            f"longest stall {heart.worst * 1000:.0f} ms, "
-            f"{heart.over(0.1)} over 100 ms"
-        )
-    assert heart.worst < BOUND_S
+    say(f"embedding {similarity.job.total} tiles", heart)
 
     with Heartbeat() as heart:
         window.click(EPIDERMIS[0] - 230, EPIDERMIS[1] + 530)
         window.until(lambda: not similarity.job.running)
-        window.settle()
-    with capsys.disabled():
-        print(f"another click: longest stall {heart.worst * 1000:.0f} ms")
-    assert heart.worst < BOUND_S
+        window.qtbot.wait(200)
+    say("another click", heart)
+
+    synthesis.n, synthesis.steps = 1, 5
+    with Heartbeat() as heart:
+        synthesis.generate()
+        window.until(lambda: not synthesis.running, timeout_s=120)
+        window.qtbot.wait(200)
+    if synthesis.variation is None:
+        pytest.skip(f"no generator yet: {window.session.message}")
+    say("generating", heart)

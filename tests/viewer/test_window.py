@@ -111,7 +111,9 @@ def test_a_click_becomes_a_heatmap_that_fills_in(window, models):
     window.settle()
     assert 0 < seen[0] < np.isfinite(similarity.layer.data).sum()
     assert not window.panel.similarity.progress.isVisible()
-    peak = np.unravel_index(np.nanargmax(similarity.layer.data), similarity.layer.data.shape)
+    peak = np.unravel_index(
+        np.nanargmax(similarity.layer.data), similarity.layer.data.shape
+    )
     place = window.session.current.level0(similarity.layer.data_to_world(peak))
     np.testing.assert_allclose(place, np.add(LANDMARK, TILE / 2), atol=TILE / 4)
 
@@ -247,7 +249,7 @@ def test_closing_the_panel_leaves_nothing_and_it_opens_again(
 ):
     viewer, panel = window.viewer, window.panel
     before = (
-        len(viewer.mouse_drag_callbacks) ,
+        len(viewer.mouse_drag_callbacks),
         len(viewer.mouse_double_click_callbacks),
     )
     window.press(panel.similarity.tool)
@@ -320,9 +322,7 @@ def test_heatmap_and_tissue_lie_on_the_landmark_in_the_picture(window):
     heatmap.visible = False
 
     window.session.synthesis.steps = 1
-    window.session.synthesis.generate_at(
-        LANDMARK[0] + TILE / 2, LANDMARK[1] + TILE / 2
-    )
+    window.session.synthesis.generate_at(LANDMARK[0] + TILE / 2, LANDMARK[1] + TILE / 2)
     window.until_generated()
     synthetic = window.layer("synthetic")
     synthetic.bounding_box.visible = False

@@ -61,7 +61,9 @@ def ask():
 def test_gated_without_token(hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
     hub.status, hub.headers_sent = 401, {"X-Error-Code": "GatedRepo"}
-    with pytest.raises(WeightsError, match="no token is set.*hf auth login.*--weights"):
+    with pytest.raises(
+        WeightsError, match=r"no token is set.*hf auth login.*--weights"
+    ):
         ask()
 
 

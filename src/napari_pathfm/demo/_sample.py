@@ -1,7 +1,7 @@
 """A real slide to begin with, wherever it can be had.
 
-CMU-1-Small-Region is a skin section at 20x, given to the public (CC0) by Carnegie Mellon
-University through the OpenSlide project.
+CMU-1-Small-Region is a skin section at 20x, given to the public (CC0) by Carnegie
+Mellon University through the OpenSlide project.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def sample_slide(cache: Path | None = None) -> tuple[Path, str]:
 
 
 def _keep(fetch: Callable[[Path], Path | None], target: Path) -> bool:
-    """Fetch into a temporary folder and keep the file if it is the one that is meant."""
+    """Fetch into a temporary folder and keep the file if it is the one meant."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         path = fetch(Path(folder))
         if path is None or _sha256(path) != SHA256:

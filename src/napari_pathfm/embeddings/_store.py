@@ -116,8 +116,8 @@ class EmbeddingStore:
             self._array("done")[span] = True
         except OSError as error:
             raise OutputError(
-                f"{self.path} cannot be written ({error.strerror or error}): mend space "
-                "or permissions, then run again; what is done is kept"
+                f"{self.path} cannot be written ({error.strerror or error}): mend "
+                "space or permissions, then run again; what is done is kept"
             ) from error
 
 

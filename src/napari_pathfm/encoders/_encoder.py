@@ -120,7 +120,7 @@ class Encoder:
             )
         if tiles.shape[1] % patch or tiles.shape[2] % patch:
             raise PathfmError(
-                f"{self.spec.name} needs tiles whose sides are multiples of {patch} px, "
+                f"{self.spec.name} needs tiles with sides of multiples of {patch} px, "
                 f"not {tiles.shape[1]} x {tiles.shape[2]}"
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from timm.models import VisionTransformer
@@ -17,9 +17,12 @@ def build_vit(spec: EncoderSpec) -> VisionTransformer:
     patches only and register tokens after CLS, as H0-mini has it; ``arguments`` of the
     spec says the rest. The output is every token, ``(N, prefix + h * w, D)``.
     """
-    from timm.layers import SwiGLUPacked
+    from timm.layers.mlp import SwiGLUPacked
     from timm.models import VisionTransformer
     from torch import nn
+
+    # timm takes any callable; its annotation asks for a class.
+    mlp: Any = SwiGLUPacked
 
     return VisionTransformer(
         img_size=spec.tile_px,
@@ -27,7 +30,7 @@ def build_vit(spec: EncoderSpec) -> VisionTransformer:
         global_pool="",
         dynamic_img_size=True,
         no_embed_class=True,
-        mlp_layer=SwiGLUPacked,
+        mlp_layer=mlp,
         act_layer=nn.SiLU,
         **spec.arguments,
     )

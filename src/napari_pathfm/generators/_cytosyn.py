@@ -111,7 +111,7 @@ class CytoSyn:
         for name in (_INDEX, _CODE):
             if not (folder / name).is_file():
                 raise WeightsError(
-                    f"{folder} is not laid out as CytoSyn's repository: it has no {name}"
+                    f"{folder} is not laid out as CytoSyn's repository: no {name}"
                 )
         return folder
 

@@ -98,10 +98,9 @@ class UNet(nn.Module):
         self.up2 = nn.ModuleList([_Block(c + b, b, e), _Block(2 * b, b, e)])
         self.attend_up = _Attention(b)
         self.up1 = nn.ModuleList([_Block(b + a, a, e), _Block(2 * a, a, e)])
-        self.leave = nn.Sequential(
-            nn.GroupNorm(8, a), nn.SiLU(), nn.Conv2d(a, channels, 3, padding=1)
-        )
-        nn.init.zeros_(self.leave[-1].weight)
+        last = nn.Conv2d(a, channels, 3, padding=1)
+        nn.init.zeros_(last.weight)
+        self.leave = nn.Sequential(nn.GroupNorm(8, a), nn.SiLU(), last)
 
     def embed(
         self, t: Tensor, condition: Tensor | None, drop: Tensor | None = None

@@ -1,8 +1,9 @@
 """The bundled denoiser: rectified flow on latents, conditioned on the encoder's CLS.
 
 Path and target as REPA-E has them: ``x_t = (1 - t) x + t e``, velocity ``e - x``,
-time 1 is noise. A projection of the half-resolution features is aligned with the conditioning
-encoder's patch tokens, and a tenth of the conditions is dropped for guidance.
+time 1 is noise. A projection of the half-resolution features is aligned with the
+conditioning encoder's patch tokens, and a tenth of the conditions is dropped for
+guidance.
 """
 
 from __future__ import annotations

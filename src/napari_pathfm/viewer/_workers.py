@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Often enough for a progress bar to look alive, seldom enough to cost nothing.
 _PUMP_MS = 100
+_SOON_MS = 50
 
 
 class _Work:
@@ -74,6 +75,15 @@ class QtRunner:
         self._jobs.append(job)
         self._timer.start()
         worker.start()
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call when the window has been drawn and heard of what happened meanwhile."""
+
+        def called() -> None:
+            if not self._closed:
+                call()
+
+        QTimer.singleShot(_SOON_MS, called)
 
     def close(self) -> None:
         """Ask all work to stop and hear no more of it."""

@@ -158,6 +158,9 @@ class Runner(Protocol):
     ) -> None:
         """Begin; later call `ended` on the thread that called this."""
 
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call when the thread that called this has had time for something else."""
+
     def close(self) -> None:
         """Stop everything; `ended` is not called any more."""
 
@@ -173,6 +176,10 @@ class InlineRunner:
         job.pump()
         job.finish(outcome.state, outcome.error)
         ended(outcome)
+
+    def soon(self, call: Callable[[], object]) -> None:
+        """Call at once."""
+        call()
 
     def close(self) -> None:
         """Nothing goes on that could be stopped."""

@@ -178,5 +178,13 @@ class Similarity:
             self._session.say("There is no tissue at that place.")
             state.prompts.remove(partial.misplaced)
         if partial.heatmap is not None and state.prompts.points("like"):
-            show_heatmap(self._session.viewer, state, partial.heatmap)
+            new = self.layer is None
+            layer = show_heatmap(self._session.viewer, state, partial.heatmap)
+            if new:
+                # As much work again for napari as the layer itself: not in one go.
+                self._session.runner.soon(lambda: _show_colorbar(layer))
             self.changed.emit()
+
+
+def _show_colorbar(layer: Image) -> None:
+    layer.colorbar.visible = True

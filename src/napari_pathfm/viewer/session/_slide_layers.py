@@ -69,7 +69,6 @@ def show_heatmap(viewer: ViewerModel, state: SlideState, heatmap: Heatmap) -> Im
         keywords.setdefault("colormap", HEATMAP_COLORMAP)
         layer = Image(data, **keywords)
         layer.contrast_limits_range = _range(limits)
-        layer.colorbar.visible = True
         add_layer(viewer, layer)
         return layer
     layer = found[0]
