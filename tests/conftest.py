@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["model_folders"]  # tests/plugins
+
 ROOT = Path(__file__).resolve().parent.parent
 VIEWER_TESTS = ROOT / "tests" / "viewer"
 WITHOUT_NAPARI = ROOT / "tests" / "without_napari"

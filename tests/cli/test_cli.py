@@ -212,3 +212,29 @@ def test_bad_usage_is_2(arguments):
 def test_negative_coordinates_can_be_typed(cmu_slide_path, tmp_path, capsys):
     arguments = ["generate", cmu_slide_path, "--at=-5,10", "--out", tmp_path / "o"]
     fails(arguments, capsys, "(-5, 10) lies outside")
+
+
+def test_h0_mini_and_cytosyn_from_folders(
+    h0_mini_folder, cytosyn_folder, tmp_path, capsys
+):
+    """The published models by name, on random weights in their layout."""
+    from napari_pathfm.slides import draw_slide
+
+    slide = tmp_path / "small.tif"
+    draw_slide(slide, width=600, height=500, levels=1)
+    h0_mini, _ = h0_mini_folder
+    embed = ["embed", slide, "--encoder", "h0-mini", "--weights", h0_mini]
+    assert main([str(a) for a in [*embed, "--out", tmp_path, "--json"]]) == 0
+    (told,) = report(capsys)
+    assert told["store"].endswith("small.h0-mini.zarr")
+    assert told["embedded"] == told["tiles"] > 0
+    generate = ["generate", slide, "--at", "300,250", "--generator", "cytosyn"]
+    generate += ["--weights", cytosyn_folder, "--encoder-weights", h0_mini]
+    generate += ["--trust-remote-code", "-n", 2, "--steps", 3, "--out", tmp_path / "g"]
+    assert main([str(a) for a in [*generate, "--json"]]) == 0
+    printed = capsys.readouterr()
+    assert "non-commercial" in printed.err
+    files = [entry["file"] for entry in json.loads(printed.out)["images"]]
+    provenance = read_provenance(files[1])
+    assert (provenance.generator, provenance.encoder) == ("cytosyn", "h0-mini")
+    assert (provenance.seed, provenance.guidance) == (1, 2.5)

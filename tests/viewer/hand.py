@@ -98,11 +98,13 @@ class Hand:
         similarity = self.session.similarity
         self.until(lambda: similarity.job is not None and not similarity.job.running)
         self.until(lambda: similarity.layer is not None)
+        self.until(lambda: similarity.layer.colorbar.visible)
         self.settle()
 
     def until_generated(self) -> None:
         synthesis = self.session.synthesis
         self.until(lambda: synthesis.job is not None and not synthesis.job.running)
+        self.until(lambda: self.layer("preview") is None)
         self.settle()
 
     def picture(self) -> np.ndarray:

@@ -10,10 +10,10 @@ from qtpy.QtCore import Qt, QTimer
 class Heartbeat:
     """Ticks on the GUI thread and keeps the largest gap between two ticks.
 
-    Use as a context manager; seconds. `worst` is by the clock: it counts the GUI thread's
-    own work, its waiting for Python's lock, and its waiting for a processor on a machine
-    that is busy with something else. `worst_work` is the GUI thread's own processor time
-    alone, which a busy machine does not change much.
+    Use as a context manager; seconds. `worst` is by the clock: it counts the GUI
+    thread's own work, its waiting for Python's lock, and its waiting for a processor on
+    a machine that is busy with something else. `worst_work` is the GUI thread's own
+    processor time alone, which a busy machine does not change much.
     """
 
     def __init__(self, interval_ms: int = 5) -> None:

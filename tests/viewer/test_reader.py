@@ -18,15 +18,18 @@ def test_a_slide_becomes_one_multiscale_layer_in_micrometres(
     viewer = ViewerModel()
     layer = open_layer(viewer, cmu_slide_path)
     assert layer.name == "CMU-1-Small-Region"
-    assert layer.multiscale and layer.rgb
+    assert layer.multiscale
+    assert layer.rgb
     assert layer.data[0].shape == (2967, 2220, 3)
     assert max(layer.data[-1].shape) <= 1024
     np.testing.assert_allclose(layer.scale, 0.499, atol=1e-4)
     assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
     facts = entry(layer)
-    assert facts["kind"] == "slide" and facts["version"] == 1
+    assert facts["kind"] == "slide"
+    assert facts["version"] == 1
     assert facts["path"] == str(cmu_slide_path)
-    assert facts["mpp"] == pytest.approx(0.499) and facts["mpp_source"] == "file"
+    assert facts["mpp"] == pytest.approx(0.499)
+    assert facts["mpp_source"] == "file"
     assert json.loads(json.dumps(facts)) == facts
 
 
@@ -46,7 +49,8 @@ def test_a_broken_slide_is_one_line_and_no_layer(tmp_path, cmu_slide_path):
     assert reader(str(broken)) == [(None,)]
     (record,) = notification_manager.records
     assert str(record.severity) == "error"
-    assert "broken.svs" in record.message and "\n" not in record.message
+    assert "broken.svs" in record.message
+    assert "\n" not in record.message
 
 
 def test_a_broken_slide_opened_through_napari(tmp_path):

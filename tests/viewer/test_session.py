@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-from conftest import LANDMARK, MPP, TILE
 from fakes import FakeModels
 from napari.components import ViewerModel
 from napari.layers import Points
 from napari.utils.notifications import notification_manager
 
+from conftest import LANDMARK, MPP, TILE
 from napari_pathfm.viewer._metadata import entry, layers_of
 from napari_pathfm.viewer.session import Session
 
@@ -28,7 +28,7 @@ def heatmap(session: Session):
     return session.similarity.layer
 
 
-# -- which slide ------------------------------------------------------------------------
+# -- which slide -----------------------------------------------------------------------
 
 
 def test_the_slide_is_that_of_the_active_layer(session, unknown_mpp_path, open_layer):
@@ -69,7 +69,7 @@ def test_a_slide_that_has_moved_is_said_once(tmp_path, drawn_path, open_layer):
     session.close()
 
 
-# -- pixel size -------------------------------------------------------------------------
+# -- pixel size ------------------------------------------------------------------------
 
 
 def test_the_pixel_size_is_asked_for_and_set_at_once(
@@ -84,7 +84,8 @@ def test_the_pixel_size_is_asked_for_and_set_at_once(
     session.set_mpp(0.25)
     np.testing.assert_allclose(layer.scale, 0.25)
     assert [str(unit) for unit in layer.units] == ["micrometer", "micrometer"]
-    assert entry(layer)["mpp"] == 0.25 and entry(layer)["mpp_source"] == "user"
+    assert entry(layer)["mpp"] == 0.25
+    assert entry(layer)["mpp_source"] == "user"
     assert session.message == ""
     session.close()
     # What was entered outlives the panel.
@@ -118,7 +119,7 @@ def test_what_lies_on_the_slide_follows_its_pixel_size(session):
     )
 
 
-# -- prompts ----------------------------------------------------------------------------
+# -- prompts ---------------------------------------------------------------------------
 
 
 def test_prompts_are_a_points_layer_in_micrometres(session):
@@ -147,7 +148,8 @@ def test_prompts_can_be_undone_cleared_and_deleted_on_the_canvas(session):
     layer.selected_data = {0}
     layer.remove_selected()
     ((x, y, role),) = session.current.prompts.items
-    assert (x, y) == pytest.approx(ON_PINK) and role == "like"
+    assert (x, y) == pytest.approx(ON_PINK)
+    assert role == "like"
     session.current.prompts.clear()
     assert not layers_of(session.viewer.layers, "prompts")
     assert heatmap(session) is None
@@ -170,7 +172,8 @@ def test_a_new_session_takes_up_the_prompts_of_the_last(session, models, tmp_pat
     again = Session(session.viewer, models=models, cache=tmp_path / "stores")
     assert len(again.current.prompts) == 2
     for old, new in zip(items, again.current.prompts.items, strict=True):
-        assert new.role == old.role and new.point == pytest.approx(old.point)
+        assert new.role == old.role
+        assert new.point == pytest.approx(old.point)
     again.current.prompts.undo()
     (layer,) = layers_of(session.viewer.layers, "prompts")
     assert len(layer.data) == 1
@@ -185,7 +188,7 @@ def test_a_click_outside_is_said_quietly(session):
     assert not notification_manager.records
 
 
-# -- similarity -------------------------------------------------------------------------
+# -- similarity ------------------------------------------------------------------------
 
 
 def test_a_click_becomes_a_heatmap_aligned_to_the_landmark(session):
@@ -210,7 +213,8 @@ def test_the_heatmap_reads_well(session):
     layer = heatmap(session)
     assert layer.colormap.name == "viridis"
     assert layer.colormap.nan_color[3] == 0
-    assert 0 < layer.opacity < 1 and layer.blending == "translucent"
+    assert 0 < layer.opacity < 1
+    assert layer.blending == "translucent"
     assert layer.interpolation2d == "nearest"
     assert layer.colorbar.visible
     assert layer.contrast_limits[0] < layer.contrast_limits[1]
@@ -228,7 +232,8 @@ def test_one_heatmap_layer_is_redrawn_in_place(session):
     click(session, ON_PINK, "unlike")
     assert layers_of(session.viewer.layers, "heatmap") == [layer]
     assert not np.allclose(layer.data, before, equal_nan=True)
-    assert layer.opacity == 0.3 and layer.colormap.name == "magma"
+    assert layer.opacity == 0.3
+    assert layer.colormap.name == "magma"
     assert layer.contrast_limits == pytest.approx(entry(layer)["limits"])
     layer.contrast_limits = (-0.5, 0.5)
     click(session, ON_PINK)
@@ -303,7 +308,7 @@ def test_weights_that_cannot_be_had_are_one_notification(session, models):
     assert heatmap(session) is not None
 
 
-# -- tissue -----------------------------------------------------------------------------
+# -- tissue ----------------------------------------------------------------------------
 
 
 def test_tissue_is_outlined_and_measured(session):
@@ -318,7 +323,7 @@ def test_tissue_is_outlined_and_measured(session):
     assert not session.tissue.shown
 
 
-# -- synthesis --------------------------------------------------------------------------
+# -- synthesis -------------------------------------------------------------------------
 
 
 def test_a_place_becomes_tissue_at_that_place(session, models):
@@ -327,7 +332,8 @@ def test_a_place_becomes_tissue_at_that_place(session, models):
     synthesis.n, synthesis.seed, synthesis.steps = 3, 7, 2
     synthesis.generate()
     (layer,) = layers_of(session.viewer.layers, "synthetic")
-    assert layer.data.shape == (3, TILE, TILE, 3) and layer.rgb
+    assert layer.data.shape == (3, TILE, TILE, 3)
+    assert layer.rgb
     assert layer.name == "Synthetic · bundled · seed 7"
     corner = session.current.level0(layer.data_to_world((0, -0.5, -0.5)))
     np.testing.assert_allclose(corner, np.subtract(ON_PINK, TILE / 2), atol=1e-6)
@@ -337,7 +343,8 @@ def test_a_place_becomes_tissue_at_that_place(session, models):
     assert all(p["synthetic"] is True for p in facts["provenance"])
     assert json.loads(json.dumps(facts)) == facts
     # Marked on the canvas, so that screenshots say so.
-    assert layer.bounding_box.visible and layer.name_overlay.visible
+    assert layer.bounding_box.visible
+    assert layer.name_overlay.visible
     assert len(synthesis.variation.fidelity) == 3
     assert session.viewer.dims.current_step[0] == 0
     assert not layers_of(session.viewer.layers, "preview")

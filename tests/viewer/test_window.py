@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import LANDMARK, TILE
 from hand import SHIFT
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
+from conftest import LANDMARK, TILE
 from napari_pathfm.viewer._metadata import layers_of
 from napari_pathfm.viewer.panel import ModelsPanel
 
@@ -27,7 +27,8 @@ def test_clicks_become_prompts_only_while_the_tool_is_on(window):
     window.click(*ON_PINK)
     window.click(*ON_LANDMARK, SHIFT)
     like, unlike = window.prompts
-    assert like.point == pytest.approx(ON_PINK, abs=NEAR) and like.role == "like"
+    assert like.point == pytest.approx(ON_PINK, abs=NEAR)
+    assert like.role == "like"
     assert unlike.point == pytest.approx(ON_LANDMARK, abs=NEAR)
     assert unlike.role == "unlike"
     assert window.panel.similarity.count.text() == "1 like · 1 unlike"
@@ -160,7 +161,8 @@ def test_a_click_during_embedding_moves_it_there(window, models):
         return value is not None and bool(np.isfinite(value))
 
     window.until(far_is_done)
-    assert job() is first and first.done < first.total
+    assert job() is first
+    assert first.done < first.total
     window.until(lambda: not job().running)
     assert len(layers_of(window.viewer.layers, "heatmap")) == 1
 
@@ -196,7 +198,8 @@ def test_the_button_generates_at_the_last_click_with_the_panels_settings(
     assert call == {"n": 2, "seed": 11, "steps": 3, "guidance": 2.5}
     assert window.layer("synthetic").name == "Synthetic · bundled · seed 11"
     assert "Cosine" in panel.cosines.text()
-    assert "prove" in panel.caution.text() and panel.caution.isVisible()
+    assert "prove" in panel.caution.text()
+    assert panel.caution.isVisible()
     # napari's own slider steps through the variants.
     assert window.viewer.dims.nsteps[0] == 2
 
@@ -213,7 +216,8 @@ def test_tissue_is_seen_forming_and_can_be_cancelled(window, models):
     window.until(progress.isVisible)
     window.press(progress.cancel)
     window.until_generated()
-    assert window.layer("preview") is None and window.layer("synthetic") is None
+    assert window.layer("preview") is None
+    assert window.layer("synthetic") is None
     assert "Nothing was kept" in window.panel.message.text()
 
 
@@ -221,7 +225,8 @@ def test_the_pixel_size_is_entered_in_the_panel(window, unknown_mpp_path, open_l
     open_layer(window.viewer, unknown_mpp_path)
     window.settle()
     slide = window.panel.slide
-    assert slide.missing.isVisible() and slide.usual.isVisible()
+    assert slide.missing.isVisible()
+    assert slide.usual.isVisible()
     assert slide.mpp.text() == "not known"
     assert not window.panel.similarity.tool.isEnabled()
     slide.mpp.setFocus()
@@ -232,7 +237,7 @@ def test_the_pixel_size_is_entered_in_the_panel(window, unknown_mpp_path, open_l
     assert not slide.missing.isVisible()
     assert "entered by you" in slide.source.text()
     assert window.panel.similarity.tool.isEnabled()
-    assert "0.39 × 0.34 mm" in slide.size.text()
+    assert "0.39 \u00d7 0.34 mm" in slide.extent.text()
 
 
 def test_the_empty_panel_says_what_to_do(make_napari_viewer, models, tmp_path):
@@ -286,7 +291,8 @@ def test_closing_the_panel_stops_the_work(window, models, qtbot):
     runner = window.panel.runner
     window.viewer.window.remove_dock_widget(window.panel)
     window.until(lambda: not runner.busy, timeout_s=5)
-    assert job.cancelled() and job.done < job.total
+    assert job.cancelled()
+    assert job.done < job.total
 
 
 def test_heatmap_and_tissue_lie_on_the_landmark_in_the_picture(window):
@@ -295,8 +301,7 @@ def test_heatmap_and_tissue_lie_on_the_landmark_in_the_picture(window):
     window.click(LANDMARK[0] + TILE / 2, LANDMARK[1] + TILE / 2)
     window.until_heatmap()
     window.press(window.panel.similarity.tool)
-    for name in ("prompts",):
-        window.layer(name).visible = False
+    window.layer("prompts").visible = False
     heatmap = window.layer("heatmap")
     heatmap.colorbar.visible = False
     viewer = window.viewer

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 import tifffile
-from conftest import LANDMARK, MPP, TILE
 from PIL import Image
 
+from conftest import LANDMARK, MPP, TILE
 from napari_pathfm.errors import OutputError
 from napari_pathfm.exports import read_geojson, read_provenance
 from napari_pathfm.viewer._metadata import layers_of
@@ -88,7 +88,8 @@ def test_synthetic_images_as_png_with_provenance(full, tmp_path):
     assert len(written) == 2
     for number, file in enumerate(written):
         provenance = read_provenance(file)
-        assert provenance.synthetic is True and provenance.seed == number
+        assert provenance.synthetic is True
+        assert provenance.seed == number
         np.testing.assert_array_equal(
             np.asarray(Image.open(file)), ours(full, "synthetic").data[number]
         )
@@ -106,7 +107,8 @@ def test_foreign_layers_are_refused_in_one_line(full, tmp_path):
     foreign = full.viewer.add_image(np.zeros((4, 4)), name="photo")
     with pytest.raises(OutputError, match="photo"):
         foreign.save(str(tmp_path / "photo.ome.tif"), plugin=PLUGIN)
-    assert list(tmp_path.glob("*.tif")) == [] and list(tmp_path.glob("*.png")) == []
+    assert list(tmp_path.glob("*.tif")) == []
+    assert list(tmp_path.glob("*.png")) == []
 
 
 def test_other_files_are_still_napari_s_own(full, tmp_path):

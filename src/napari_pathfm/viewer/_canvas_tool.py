@@ -25,8 +25,8 @@ _CLICK_PX = 4.0
 class CanvasTool:
     """A tool on the canvas, active or not, whatever layer is selected.
 
-    It works beside napari's own pan and zoom: a drag still pans. While a layer has a tool
-    of its own in hand (painting, adding points) clicks belong to that one.
+    It works beside napari's own pan and zoom: a drag still pans. While a layer has a
+    tool of its own in hand (painting, adding points) clicks belong to that one.
 
     Parameters
     ----------

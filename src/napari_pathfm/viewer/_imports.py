@@ -1,19 +1,20 @@
 """Bring heavy packages into napari's process: without a crash, and without stalls.
 
-Three things go wrong when PyTorch is simply imported in a worker thread of a program with
-windows.
+Three things go wrong when PyTorch is simply imported in a worker thread of a program
+with windows.
 
 Mesa, which draws the canvas on many Linux machines, brings LLVM and makes its symbols
-visible to all. Triton, which torchvision's import pulls in, brings another LLVM; its calls
-then land in Mesa's and the process dies. Binding Triton to its own symbols first avoids
-that.
+visible to all. Triton, which torchvision's import pulls in, brings another LLVM; its
+calls then land in Mesa's and the process dies. Binding Triton to its own symbols first
+avoids that.
 
-Python holds its lock while the system loads a library: a second and more for PyTorch's, in
-which no click is heard. Called through ctypes the same loading holds no lock; the import
-that follows finds the libraries there.
+Python holds its lock while the system loads a library: a second and more for PyTorch's,
+in which no click is heard. Called through ctypes the same loading holds no lock; the
+import that follows finds the libraries there.
 
-And thousands of new functions and classes make the garbage collector look through all of
-them, again and again, under the same lock: up to 0.3 s each time. It rests meanwhile.
+And thousands of new functions and classes make the garbage collector look through all
+of them, again and again, under the same lock: up to 0.3 s each time. It rests
+meanwhile.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def import_models() -> None:
 
 
 def import_for_layers() -> None:
-    """Import what napari's layers need at their first use; a second, in a worker only."""
+    """Import what napari's layers need at first use; a second, in a worker only."""
     with _lock, _without_collections():
         for name in ("pandas", "scipy.ndimage", "skimage.filters"):
             importlib.import_module(name)
@@ -94,7 +95,7 @@ def _import_triton() -> None:
     try:
         # Nothing of ours needs it; torch says what is missing where it does.
         with contextlib.suppress(ImportError):
-            import triton  # noqa: F401
+            importlib.import_module("triton")
     finally:
         sys.setdlopenflags(flags)
 

@@ -50,7 +50,7 @@ def entry_for(
     **more
         Further JSON-serialisable facts.
     """
-    own = {"version": VERSION, "kind": kind}
+    own: dict[str, Any] = {"version": VERSION, "kind": kind}
     own |= {key: slide.get(key) for key in ("path", "fingerprint", "mpp")}
     return {KEY: own | more}
 
@@ -76,7 +76,8 @@ def layers_of(
     found = []
     for layer in layers:
         own = entry(layer)
-        if own is not None and own["kind"] == kind:
-            if fingerprint is None or own.get("fingerprint") == fingerprint:
-                found.append(layer)
+        if own is None or own["kind"] != kind:
+            continue
+        if fingerprint is None or own.get("fingerprint") == fingerprint:
+            found.append(layer)
     return found

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     ReaderFunction = Callable[[PathLike | Sequence[PathLike]], list[LayerData]]
 
 # Suffixes that only slides have. They are claimed even where the file turns out to be
-# broken: our one clear line helps more than the next reader's attempt to decode it whole.
+# broken: our one clear line helps more than the next reader's attempt to decode it
+# whole.
 _SLIDE_SUFFIXES = frozenset(
     {".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide"}
 )
 # Suffixes that slides share with all the world: the file itself has to say so.
 _SHARED_SUFFIXES = frozenset({".tif", ".tiff", ".dcm"})
 
-# OpenSlide's words for files that only a slide scanner writes; ``generic-tiff`` and what
-# tifffile reads may be any picture, and count as slides only where they are pyramids.
+# OpenSlide's words for files that only a slide scanner writes; ``generic-tiff`` and
+# what tifffile reads may be any picture, and count as slides only where they are
+# pyramids.
 _SCANNERS = frozenset(
     {"aperio", "dicom", "hamamatsu", "leica", "philips", "trestle", "ventana"}
 )
@@ -60,7 +62,7 @@ def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
 
 
 def read_slide(path: PathLike | Sequence[PathLike]) -> list[LayerData]:
-    """Open a slide as layer data; a slide that cannot be opened is explained in one line.
+    """Open a slide as layer data; one that cannot be opened is explained in a line.
 
     Parameters
     ----------

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_pathfm.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def hub_file(repo: str, name: str, *, revision: str | None, access_page: str) -> Path:
@@ -21,7 +26,8 @@ def hub_file(repo: str, name: str, *, revision: str | None, access_page: str) ->
     from huggingface_hub import hf_hub_download
 
     try:
-        return Path(hf_hub_download(repo, name, revision=revision))
+        with _retrying_quietly():
+            return Path(hf_hub_download(repo, name, revision=revision))
     except Exception as error:
         raise _explained(error, repo, access_page) from error
 
@@ -31,7 +37,8 @@ def hub_folder(repo: str, *, revision: str | None, access_page: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(repo, revision=revision))
+        with _retrying_quietly():
+            return Path(snapshot_download(repo, revision=revision))
     except Exception as error:
         raise _explained(error, repo, access_page) from error
 
@@ -42,6 +49,19 @@ def cached_file(repo: str, name: str, *, revision: str | None) -> Path | None:
 
     found = try_to_load_from_cache(repo, name, revision=revision)
     return Path(found) if isinstance(found, str) else None
+
+
+@contextmanager
+def _retrying_quietly() -> Iterator[None]:
+    """Keep the line for each retry from the terminal; the outcome is said once."""
+    from huggingface_hub.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _explained(error: Exception, repo: str, access_page: str) -> Exception:

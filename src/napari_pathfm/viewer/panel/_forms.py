@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QObject, QSize
     from qtpy.QtGui import QWheelEvent
 
-# The widest label of any section ("Pixel size", "Generator"), so that fields of different
-# sections stand under each other.
+# The widest label of any section ("Pixel size", "Generator"), so that fields of
+# different sections stand under each other.
 _LABEL_WIDTH = 74
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _EMPTY = (
     "<b>No slide is open</b><br><br>"
-    "Open one with <i>File › Open File(s)…</i> or drop it on the canvas.<br><br>"
-    "To try it out: <i>File › Open Sample › Pathology Foundation Models</i>."
+    "Open one with <i>File &gt; Open File(s)…</i> or drop it on the canvas.<br><br>"
+    "To try it out: <i>File &gt; Open Sample &gt; Pathology Foundation Models</i>."
 )
 
 
@@ -133,7 +133,7 @@ class ModelsPanel(QWidget):
         self.tool.changed.connect(self._on_tool)
 
     def _show_scale(self) -> None:
-        """Show napari's scale bar with the first slide; whoever hides it is left alone."""
+        """Show napari's scale bar with the first slide; who hides it is left alone."""
         state = self.session.current
         if not self._scale_shown and state is not None and state.mpp is not None:
             self._scale_shown = True

@@ -1,5 +1,6 @@
-"""The slide: its name, its size in pixels and on the glass, its pixel size, its tissue."""
+"""The slide: name, size in pixels and on the glass, pixel size, tissue."""
 
+# ruff: noqa: RUF001 (× is what is meant)
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -30,9 +31,9 @@ _MISSING = (
     "for a 40× scan, 0.5 µm/px for 20×. Sizes, tiles and scale bar depend on it."
 )
 _TOOLTIP = (
-    "Micrometres on the glass per pixel of the finest level. Models look at tissue at a "
-    "fixed size, so a wrong figure makes every result wrong. Enter a new one and press "
-    "Return to correct it."
+    "Micrometres on the glass per pixel of the finest level. Models look at tissue at "
+    "a fixed size, so a wrong figure makes every result wrong. Enter a new one and "
+    "press Return to correct it."
 )
 
 
@@ -43,7 +44,7 @@ class SlideSection(Section):
         super().__init__("Slide")
         self._session = session
         self.name = Eliding()
-        self.size = QLabel()
+        self.extent = QLabel()
         self.mpp = Decimal(0.0, 100.0, 4, 0.05)
         self.mpp.setSuffix(" µm/px")
         self.mpp.setSpecialValueText("not known")
@@ -62,7 +63,7 @@ class SlideSection(Section):
 
         layout = form()
         add_row(layout, "Name", self.name)
-        add_row(layout, "Size", self.size)
+        add_row(layout, "Size", self.extent)
         add_row(layout, "Pixel size", self.mpp, _TOOLTIP)
         layout.addRow("", self.source)
         self.body.addLayout(layout)
@@ -90,8 +91,8 @@ class SlideSection(Section):
         width, height = slide.dimensions
         self.name.setText(slide.name)
         self.name.setToolTip(f"{slide.path}\n{slide.vendor}, read by {slide.backend}")
-        self.size.setText(describe_size(width, height, slide.mpp))
-        self.size.setToolTip(
+        self.extent.setText(describe_size(width, height, slide.mpp))
+        self.extent.setToolTip(
             f"{width:,} × {height:,} pixels (width × height) at the finest of "
             f"{len(slide.levels)} level{'s' if len(slide.levels) > 1 else ''}"
         )

@@ -93,8 +93,8 @@ class SynthesisSection(Section):
         self.trust.setVisible(bool(code))
         self.trust.setText("Run the model's own code")
         self.trust.setToolTip(
-            f"{code} brings Python code that has to run on this computer. Agree only if "
-            "you trust its authors."
+            f"{code} brings Python code that has to run on this computer. Agree only "
+            "if you trust its authors."
         )
         self.progress.show_job(synthesis.job)
         self.refresh_place()
@@ -131,8 +131,8 @@ class SynthesisSection(Section):
             figures = "  ".join(f"{value:.2f}" for value in variation.fidelity)
             self.cosines.setText(f"Cosine to the real tile: {figures}")
             self.cosines.setToolTip(
-                "One figure per variant, in the slider's order: 1 means that the encoder "
-                "sees no difference."
+                "One figure per variant, in the slider's order: 1 means that the "
+                "encoder sees no difference."
             )
 
     def _settings(self) -> QGridLayout:

@@ -133,7 +133,7 @@ class Filling:
         while True:
             focus = self.focus
             # Another click while this goes on: its neighbourhood comes first.
-            moved = _Moved(self, focus, grid)
+            stop = _Stop(self, job, focus, grid)
             try:
                 return embed_slide(
                     self._slide,
@@ -142,7 +142,7 @@ class Filling:
                     grid=grid,
                     near=focus,
                     progress=lambda done, total: self._on_batch(job, path, done, total),
-                    cancelled=lambda moved=moved: job.cancelled() or moved(),
+                    cancelled=stop,
                 )
             except Cancelled:
                 if job.cancelled():
@@ -180,17 +180,24 @@ class Filling:
             raise Cancelled("stopped before anything was embedded")
 
 
-class _Moved:
-    """Tells whether a newer click wants the run to go on somewhere else."""
+class _Stop:
+    """Tells a run to stop: it was cancelled, or a newer click wants it elsewhere."""
 
     def __init__(
-        self, filling: Filling, focus: tuple[float, float] | None, grid: TileGrid
+        self,
+        filling: Filling,
+        job: Job,
+        focus: tuple[float, float] | None,
+        grid: TileGrid,
     ) -> None:
         self._filling = filling
+        self._job = job
         self._focus = focus
         self._grid = grid
 
     def __call__(self) -> bool:
+        if self._job.cancelled():
+            return True
         focus = self._filling.focus
         if focus is None or focus == self._focus:
             return False

@@ -1,7 +1,7 @@
 """Long work: what it says of itself, how it is stopped, and who runs it.
 
-Nothing here knows Qt. A `Runner` decides where work is done; the viewer's own does it in
-threads (`viewer/_workers.py`), tests may do it at once.
+Nothing here knows Qt. A `Runner` decides where work is done; the viewer's own does it
+in threads (`viewer/_workers.py`), tests may do it at once.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Job:
     """One piece of long work.
 
     `report`, `say`, `publish` and `cancelled` are for the thread that does the work and
-    only note things down; `pump`, on the thread of whoever watches, makes events of them.
-    So however fast the work reports, the window hears of it a few times a second.
+    only note things down; `pump`, on the thread of whoever watches, makes events of
+    them. So however fast the work reports, the window hears of it a few times a second.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class Job:
         self._first: tuple[float, int] | None = None
         self._latest: tuple[float, int] = (0.0, 0)
 
-    # -- for the thread that works ------------------------------------------------------
+    # -- for the thread that works -----------------------------------------------------
 
     def report(self, done: int, total: int) -> None:
         """Note how far the work is."""
@@ -84,7 +84,7 @@ class Job:
         """Tell the work whether to stop."""
         return self._cancel.is_set() or self.stop_asked()
 
-    # -- for the thread that watches ----------------------------------------------------
+    # -- for the thread that watches ---------------------------------------------------
 
     def cancel(self) -> None:
         """Ask the work to stop; it does so after the batch that it is at."""
@@ -115,7 +115,7 @@ class Job:
 
     @property
     def rate(self) -> float | None:
-        """Items a second since the work began to count, or None while that is unsure."""
+        """Items a second since counting began, or None while that is unsure."""
         with self._lock:
             if self._first is None:
                 return None
@@ -131,7 +131,7 @@ class Job:
 
 
 class Outcome:
-    """How a piece of work ended: with a value, cancelled, or with an explained failure."""
+    """How a piece of work ended: with a value, cancelled, or failed and explained."""
 
     def __init__(self, state: State, value: Any = None, error: Any = None) -> None:
         self.state: State = state

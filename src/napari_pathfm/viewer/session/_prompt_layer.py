@@ -1,4 +1,4 @@
-"""Prompts as a points layer, both ways: a point deleted there is a prompt taken back."""
+"""Prompts as a points layer, both ways: a point deleted is a prompt taken back."""
 
 from __future__ import annotations
 

@@ -93,10 +93,10 @@ class Session:
         self._states.clear()
         self.current = None
 
-    # -- what a person does -------------------------------------------------------------
+    # -- what a person does ------------------------------------------------------------
 
     def prompt(self, world: tuple[float, ...], role: Role = "like") -> bool:
-        """Add a prompt at a world position, as a click does; say why where it cannot be.
+        """Add a prompt at a world position, as a click does, or say why not.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class Session:
         return True
 
     def ready_at(self, world: tuple[float, ...]) -> SlideState | None:
-        """Give the current slide if work at a world position makes sense, or say why not."""
+        """Give the current slide if work at a world position makes sense, or say no."""
         state = self.current
         if state is None:
             self.say("Open a slide first.")
@@ -147,7 +147,7 @@ class Session:
         self.similarity.refresh()
 
     def prepare(self, *, models: bool = False) -> None:
-        """Have a worker import ahead what a click needs, once; nobody has to wait for it.
+        """Have a worker import ahead what a click needs, once; nobody has to wait.
 
         Parameters
         ----------
@@ -160,7 +160,7 @@ class Session:
         self._prepared.add(call.__name__)
         self.runner.start(lambda _: call(), Job("Preparing"), lambda _: None)
 
-    # -- what the parts say -------------------------------------------------------------
+    # -- what the parts say ------------------------------------------------------------
 
     def say(self, text: str) -> None:
         """Show a quiet line, in the panel and in napari's status bar."""
@@ -175,7 +175,7 @@ class Session:
         notify(severity, str(error))
         self.say(str(error))
 
-    # -- following the viewer -----------------------------------------------------------
+    # -- following the viewer ----------------------------------------------------------
 
     def _on_layers(self) -> None:
         layers = self.viewer.layers

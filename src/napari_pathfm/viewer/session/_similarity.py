@@ -44,7 +44,7 @@ class Similarity:
         self._stores: dict[StoreKey, EmbeddingStore] = {}
         self.job: Job | None = None
 
-    # -- settings -----------------------------------------------------------------------
+    # -- settings ----------------------------------------------------------------------
 
     @property
     def encoder(self) -> str:
@@ -85,7 +85,7 @@ class Similarity:
         found = layers_of(self._session.viewer.layers, "heatmap", state.fingerprint)
         return found[0] if found else None
 
-    # -- work ---------------------------------------------------------------------------
+    # -- work --------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Bring the heatmap up to the prompts and settings of the current slide."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from napari_pathfm.heatmaps import Heatmap
     from napari_pathfm.viewer.session._slide_state import SlideState
 
-# Perceptually uniform, legible to the colour-blind, and far from eosin and haematoxylin.
+# Perceptually uniform, legible to the colour-blind, and far from eosin and
+# haematoxylin.
 HEATMAP_COLORMAP = "viridis"
 
 # From below: what covers everything first, what is pointed at last.
@@ -27,14 +28,14 @@ _ORDER = ("slide", "tissue", "heatmap", "prompts", "preview", "synthetic")
 
 @contextmanager
 def keeping_selection(viewer: ViewerModel) -> Iterator[None]:
-    """Leave the person's choice of layers alone: napari selects every layer it is given."""
+    """Leave the selection alone, though napari selects every layer it is given."""
     chosen = set(viewer.layers.selection)
     yield
     viewer.layers.selection = chosen & set(viewer.layers)
 
 
 def add_layer(viewer: ViewerModel, layer: Layer) -> Layer:
-    """Add a layer of ours at its height among the others, leaving the selection alone."""
+    """Add a layer at its height among ours, leaving the selection alone."""
     height = _ORDER.index(kind_of(layer) or "synthetic")
     index = len(viewer.layers)
     while index > 0:
@@ -56,7 +57,8 @@ def show_heatmap(viewer: ViewerModel, state: SlideState, heatmap: Heatmap) -> Im
     from napari.layers import Image
 
     data, keywords, _ = heatmap.to_layer()
-    limits = tuple(float(value) for value in keywords["contrast_limits"])
+    low, high = (float(value) for value in keywords["contrast_limits"])
+    limits = (low, high)
     keywords["metadata"][KEY] |= {
         "path": str(state.slide.path),
         "fingerprint": state.fingerprint,

@@ -49,8 +49,8 @@ class StoreKey:
 def finished_store(path: Path, encoder: Encoder | None) -> EmbeddingStore | None:
     """Open a store that is complete and, where the encoder is loaded, made by it.
 
-    A finished store answers without its encoder: a slide that was embedded last week has
-    its heatmap before PyTorch would be imported.
+    A finished store answers without its encoder: a slide that was embedded last week
+    has its heatmap before PyTorch would be imported.
     """
     from napari_pathfm.embeddings import open_store
 
@@ -63,7 +63,7 @@ def finished_store(path: Path, encoder: Encoder | None) -> EmbeddingStore | None
 
 
 def path_for_run(path: Path, encoder: Encoder) -> Path:
-    """Give where a run may write: another folder if other weights have filled this one."""
+    """Give where a run may write: elsewhere if other weights have filled this one."""
     from napari_pathfm.embeddings import open_store
 
     if not path.exists():

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from psygnal import Signal
 
 from napari_pathfm.viewer.session._jobs import Job
-from napari_pathfm.viewer.session._models import Choice
 from napari_pathfm.viewer.session._synthetic_layers import (
     remove_preview,
     show_preview,
@@ -16,10 +14,12 @@ from napari_pathfm.viewer.session._synthetic_layers import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_pathfm.synthesis import Variation
     from napari_pathfm.viewer.session._jobs import Outcome
+    from napari_pathfm.viewer.session._models import Choice
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
 
@@ -64,11 +64,11 @@ class Synthesis:
         """Let go of the viewer."""
         self._session.viewer.cursor.events.position.disconnect(self._on_cursor)
 
-    # -- settings -----------------------------------------------------------------------
+    # -- settings ----------------------------------------------------------------------
 
     @property
     def generator(self) -> str:
-        """Name of the generator; setting it takes over that one's own steps and guidance."""
+        """Name of the generator; setting it takes over its own steps and guidance."""
         return self._generator
 
     @generator.setter
@@ -99,17 +99,18 @@ class Synthesis:
         """Whether tissue is being generated."""
         return self.job is not None and self.job.running
 
-    # -- work ---------------------------------------------------------------------------
+    # -- work --------------------------------------------------------------------------
 
     def generate_here(self) -> None:
         """Generate under the mouse if it is over the slide, else at the last click."""
-        state = self._session.current
-        over = self._session.viewer.mouse_over_canvas and self._cursor is not None
-        if state is not None and over and self._cursor is not None:
-            if state.mpp is None or state.contains(*self._cursor):
-                self.generate_at(*self._cursor)
-                return
-        self.generate()
+        state, place = self._session.current, self._cursor
+        over = self._session.viewer.mouse_over_canvas
+        if state is None or place is None or not over:
+            self.generate()
+        elif state.mpp is None or state.contains(*place):
+            self.generate_at(*place)
+        else:
+            self.generate()
 
     def generate(self) -> None:
         """Generate at the last place clicked to be like."""
@@ -180,8 +181,7 @@ class Synthesis:
         show_preview(self._session.viewer, state, place, side, pixels)
 
     def _ended(self, state: SlideState, outcome: Outcome) -> None:
-        viewer = self._session.viewer
-        remove_preview(viewer, state)
+        viewer, soon = self._session.viewer, self._session.runner.soon
         if outcome.state == "done" and state.layer in viewer.layers:
             self.variation = outcome.value
             show_synthetic(viewer, state, outcome.value)
@@ -189,6 +189,8 @@ class Synthesis:
             self._session.report(outcome.error)
         elif outcome.state == "cancelled":
             self._session.say("Stopped. Nothing was kept.")
+        # Adding and removing a layer take napari a while each: not in one go.
+        soon(lambda: remove_preview(viewer, state))
         self.changed.emit()
 
     def _on_cursor(self) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_pathfm.slides import grid_transform
 from napari_pathfm.viewer._metadata import KEY, entry, entry_for, layers_of
 from napari_pathfm.viewer.session._slide_layers import add_layer, remove_layers
 
 if TYPE_CHECKING:
+    import numpy as np
     from napari.components import ViewerModel
     from napari.layers import Image
     from numpy.typing import NDArray

@@ -39,7 +39,7 @@ class Tissue:
 
     @property
     def fraction(self) -> float | None:
-        """Share of the current slide that is tissue, or None while nobody has looked."""
+        """Share of the current slide that is tissue; None while nobody has looked."""
         state = self._session.current
         if state is None or state.tissue is None:
             return None

@@ -1,3 +1,5 @@
+"""Folders of random weights, laid out as the published repositories are."""
+
 from __future__ import annotations
 
 import json
@@ -97,3 +99,36 @@ def cytosyn_folder(tmp_path_factory):
     }
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
+
+
+@pytest.fixture(scope="session")
+def h0_mini_folder(tmp_path_factory):
+    """A folder laid out as the published repository, with random weights in it.
+
+    Built by timm's own registered architecture with the arguments of the model card,
+    not by our builder, so that loading it is a parity test.
+    """
+    import timm
+    from timm.layers import SwiGLUPacked
+
+    torch.manual_seed(0)
+    network = timm.create_model(
+        "vit_base_patch14_reg4_dinov2",
+        pretrained=False,
+        img_size=224,
+        init_values=1e-5,
+        num_classes=0,
+        reg_tokens=4,
+        mlp_ratio=5.33334,
+        mlp_layer=SwiGLUPacked,
+        act_layer=torch.nn.SiLU,
+        global_pool="",
+        dynamic_img_size=True,
+    ).eval()
+    # Layer scale as initialised (1e-5) would make every block a no-op and hide errors.
+    for block in network.blocks:
+        block.ls1.gamma.data.fill_(0.5)
+        block.ls2.gamma.data.fill_(0.5)
+    folder = tmp_path_factory.mktemp("H0-mini")
+    save_file(network.state_dict(), folder / "model.safetensors")
+    return folder, network
