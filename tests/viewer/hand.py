@@ -105,6 +105,8 @@ class Hand:
         synthesis = self.session.synthesis
         self.until(lambda: synthesis.job is not None and not synthesis.job.running)
         self.until(lambda: self.layer("preview") is None)
+        layer = self.layer("synthetic")
+        self.until(lambda: layer is None or layer.name_overlay.visible)
         self.settle()
 
     def picture(self) -> np.ndarray:

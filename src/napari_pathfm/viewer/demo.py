@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_pathfm.demo import Figure
-    from napari_pathfm.viewer.panel import ModelsPanel
+    from napari_pathfm.heatmaps import Heatmap
+    from napari_pathfm.synthesis import Variation
+    from napari_pathfm.viewer.session import Session
+    from napari_pathfm.viewer.session._slide_state import SlideState
 
 # Epidermis of CMU-1-Small-Region; a drawn slide is asked at its densest tile instead.
 _EPIDERMIS = (1200.0, 1900.0)
@@ -89,7 +92,6 @@ def tell(out: Path, *, leave_open: bool) -> None:
     import napari
 
     from napari_pathfm.demo import sample_slide, write_page
-    from napari_pathfm.embeddings import open_store
 
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -105,10 +107,15 @@ def tell(out: Path, *, leave_open: bool) -> None:
     viewer.open(path, plugin=PLUGIN)
     _, panel = viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
     viewer.reset_view()
-    _tissue(story, viewer, panel)
-    place = _heatmap(story, viewer, panel)
-    _synthesis(story, viewer, panel, place)
-    _export(story, panel, open_store(panel.session.similarity.store_path))
+    session = panel.session
+    state = session.current
+    if state is None:
+        raise PathfmError(f"{path.name} did not open: {session.message}")
+    _tissue(story, session, state)
+    panel.tool.active = True
+    heatmap, place = _heatmap(story, session, state)
+    variation = _synthesis(story, session, state, place)
+    _export(story, heatmap, variation)
     write_page(
         out / "index.html", facts=story.facts, figures=story.figures, files=story.files
     )
@@ -119,63 +126,65 @@ def tell(out: Path, *, leave_open: bool) -> None:
         viewer.close()
 
 
-def _tissue(story: Story, viewer: Any, panel: ModelsPanel) -> None:
-    session = panel.session
+def _tissue(story: Story, session: Session, state: SlideState) -> None:
     session.tissue.show()
-    _wait(lambda: session.current.tissue is not None)
-    story.fact("Tissue", f"{session.current.tissue.fraction:.1%} of the slide")
-    story.shot(viewer, "1-tissue.png", "The slide, and the tissue that was found on it")
+    _wait(lambda: not session.tissue.busy)
+    story.fact("Tissue", f"{state.find_tissue().fraction:.1%} of the slide")
+    caption = "The slide, and the tissue that was found on it"
+    story.shot(session.viewer, "1-tissue.png", caption)
     session.tissue.hide()
 
 
-def _heatmap(story: Story, viewer: Any, panel: ModelsPanel) -> tuple[float, float]:
-    session = panel.session
-    state = session.current
+def _heatmap(
+    story: Story, session: Session, state: SlideState
+) -> tuple[Heatmap, tuple[float, float]]:
+    from napari_pathfm.exports import heatmap_from_layer
+
     place = _EPIDERMIS if state.slide.vendor == "aperio" else _dense(state)
-    panel.tool.active = True
     similarity = session.similarity
     # Half a tile from one to the next: four times the tiles, a finer map.
     similarity.overlap = 2
     began = time.monotonic()
     session.prompt(state.world(*place))
-    _wait(lambda: similarity.job is not None and not similarity.job.running)
-    if similarity.layer is None:
+    job = similarity.job
+    _wait(lambda: job is None or not job.running)
+    if job is None or similarity.layer is None:
         raise PathfmError(f"no heatmap came: {session.message or 'no reason given'}")
     seconds = time.monotonic() - began
-    tiles = similarity.job.total
     story.fact(
         "Embedding",
-        f"{tiles} tiles in {seconds:.1f} s, with loading the encoder"
-        if tiles
+        f"{job.total} tiles in {seconds:.1f} s, with loading the encoder"
+        if job.total
         else "found in the cache",
     )
     story.shot(
-        viewer,
+        session.viewer,
         "2-heatmap.png",
         f"Similarity to the clicked point ({place[0]:.0f}, {place[1]:.0f}), level-0 px",
     )
-    return place
+    return heatmap_from_layer(similarity.layer.as_layer_data_tuple()), place
 
 
 def _synthesis(
-    story: Story, viewer: Any, panel: ModelsPanel, place: tuple[float, float]
-) -> None:
-    session = panel.session
+    story: Story, session: Session, state: SlideState, place: tuple[float, float]
+) -> Variation:
     synthesis = session.synthesis
     synthesis.n = _VARIANTS
     began = time.monotonic()
     synthesis.generate_at(*place)
-    _wait(lambda: synthesis.job is not None and not synthesis.job.running)
-    if synthesis.variation is None:
+    _wait(lambda: not synthesis.running)
+    variation = synthesis.variation
+    if variation is None:
         raise PathfmError(f"no tissue came: {session.message or 'no reason given'}")
     seconds = time.monotonic() - began
     story.fact(
         "Synthesis", f"{_VARIANTS} variants in {seconds:.1f} s, with loading the models"
     )
-    cosines = ", ".join(f"{c:.2f}" for c in synthesis.variation.fidelity)
+    cosines = ", ".join(f"{c:.2f}" for c in variation.fidelity)
     story.fact("Cosine of each variant to its condition", cosines)
-    side = synthesis.variation.box[2] * session.current.mpp
-    viewer.scene.camera.center = session.current.world(*place)
+    side = variation.box[2] * state.slide.require_mpp()
+    viewer = session.viewer
+    viewer.scene.camera.center = state.world(*place)
     viewer.scene.camera.zoom = 0.3 * min(viewer.canvas.size) / side
     story.shot(
         viewer,
@@ -183,16 +192,13 @@ def _synthesis(
         "A synthetic variant in the place of the tile it was made from; the slider "
         "below turns to the others",
     )
+    return variation
 
 
-def _export(story: Story, panel: ModelsPanel, store: Any) -> None:
+def _export(story: Story, heatmap: Heatmap, variation: Variation) -> None:
     from napari_pathfm import exports
     from napari_pathfm.demo import Figure
-    from napari_pathfm.heatmaps import similarity
 
-    prompts = panel.session.current.prompts
-    heatmap = similarity(store, prompts.points("like"), prompts.points("unlike"))
-    variation = panel.session.synthesis.variation
     out = story.out
     exports.export_heatmap_ome_tiff(heatmap, out / "similarity.ome.tif")
     exports.export_heatmap_geojson(heatmap, out / "similarity.geojson")
@@ -218,17 +224,16 @@ def _export(story: Story, panel: ModelsPanel, store: Any) -> None:
         story.files.append((name, "synthetic tile with its provenance inside"))
 
 
-def _dense(state: Any) -> tuple[float, float]:
+def _dense(state: SlideState) -> tuple[float, float]:
     """Find the centre of the tile with most tissue."""
     from napari_pathfm.slides import tile_grid
 
-    grid = tile_grid(state.slide, tissue=state.find_tissue())
-    corners = grid.coords
-    covered = [state.tissue.covered(x, y, grid.tile_size) for x, y in corners.tolist()]
-    x, y = (
-        corners[max(range(len(covered)), key=covered.__getitem__)] + grid.tile_size / 2
-    )
-    return float(x), float(y)
+    tissue = state.find_tissue()
+    grid = tile_grid(state.slide, tissue=tissue)
+    size = grid.tile_size
+    corners = grid.coords.tolist()
+    x, y = max(corners, key=lambda at: tissue.covered(at[0], at[1], size))
+    return x + size / 2, y + size / 2
 
 
 def _wait(finished: Callable[[], bool]) -> None:

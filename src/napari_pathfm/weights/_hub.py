@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,14 +55,13 @@ def cached_file(repo: str, name: str, *, revision: str | None) -> Path | None:
 @contextmanager
 def _retrying_quietly() -> Iterator[None]:
     """Keep the line for each retry from the terminal; the outcome is said once."""
-    from huggingface_hub.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(before)
+        logger.setLevel(before)
 
 
 def _explained(error: Exception, repo: str, access_page: str) -> Exception:

@@ -8,6 +8,7 @@ from psygnal import Signal
 
 from napari_pathfm.viewer.session._jobs import Job
 from napari_pathfm.viewer.session._synthetic_layers import (
+    mark_synthetic,
     remove_preview,
     show_preview,
     show_synthetic,
@@ -184,13 +185,15 @@ class Synthesis:
         viewer, soon = self._session.viewer, self._session.runner.soon
         if outcome.state == "done" and state.layer in viewer.layers:
             self.variation = outcome.value
-            show_synthetic(viewer, state, outcome.value)
+            layer = show_synthetic(viewer, state, outcome.value)
+            soon(lambda: mark_synthetic(layer))
         elif outcome.error is not None:
             self._session.report(outcome.error)
         elif outcome.state == "cancelled":
             self._session.say("Stopped. Nothing was kept.")
-        # Adding and removing a layer take napari a while each: not in one go.
-        soon(lambda: remove_preview(viewer, state))
+        # Adding a layer, decorating and removing one take napari a while each: not in
+        # one go.
+        soon(lambda: soon(lambda: remove_preview(viewer, state)))
         self.changed.emit()
 
     def _on_cursor(self) -> None:

@@ -24,7 +24,7 @@ _OUTLINE = "#F0E442"
 def show_synthetic(
     viewer: ViewerModel, state: SlideState, variation: Variation
 ) -> Image:
-    """Add the variants as one layer with napari's own slider, marked as synthetic."""
+    """Add the variants as one layer with napari's own slider; `mark_synthetic` it."""
     from napari.layers import Image
 
     data, keywords, _ = variation.to_layer()
@@ -34,7 +34,6 @@ def show_synthetic(
         "mpp": state.mpp,
     }
     layer = Image(data, **keywords)
-    mark_synthetic(layer)
     add_layer(viewer, layer)
     # The slider stands at the middle after a third axis appears: show the first seed.
     viewer.dims.set_current_step(0, 0)
