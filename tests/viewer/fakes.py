@@ -110,6 +110,7 @@ class FakeModels(Models):
         self.fake_generator = FakeGenerator(step_s)
         self.broken: str | None = None
         self.loads = 0
+        self.trusted: bool | None = None
 
     def prepare(self) -> None:
         pass
@@ -129,4 +130,5 @@ class FakeModels(Models):
     def generator(self, name: str, *, trust_remote_code: bool = False) -> Any:
         if self.broken:
             raise WeightsError(self.broken)
+        self.trusted = trust_remote_code
         return self.fake_generator

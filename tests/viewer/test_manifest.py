@@ -55,3 +55,13 @@ def test_samples_open_as_slides(make_napari_viewer):
     viewer.layers.clear()
     # Drawn once.
     viewer.open_sample("napari-pathfm", "drawn")
+
+
+def test_real_sample_opens_from_the_cache(make_napari_viewer, cmu_slide_path):
+    from napari_pathfm.viewer._cache import cache_folder
+
+    cache_folder().mkdir(parents=True)
+    (cache_folder() / cmu_slide_path.name).write_bytes(cmu_slide_path.read_bytes())
+    viewer = make_napari_viewer()
+    (layer,) = viewer.open_sample("napari-pathfm", "cmu-1-small-region")
+    assert layer.metadata["napari_pathfm"]["mpp"] == 0.499

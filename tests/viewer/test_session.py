@@ -368,6 +368,15 @@ def test_settings_of_the_generator_are_its_own(session):
     assert session.synthesis.guidance == spec.guidance
 
 
+def test_code_of_a_repository_runs_only_with_consent(session, models):
+    click(session, ON_PINK)
+    session.synthesis.generate()
+    assert models.trusted is False
+    session.synthesis.trust_remote_code = True
+    session.synthesis.generate()
+    assert models.trusted is True
+
+
 def test_closing_leaves_no_listener(session):
     viewer = session.viewer
     click(session, ON_LANDMARK)

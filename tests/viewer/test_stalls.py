@@ -12,8 +12,8 @@ EPIDERMIS = (1220, 1846)
 
 # The aim is 0.1 s by the clock. A machine that is busy with something else adds waiting
 # of its own, so the test fails where the work itself has come to the GUI thread; it
-# prints what the clock said. What is left is napari's own: a layer that is added, with a
-# slider and its first drawing, keeps it busy for 0.1 to 0.3 s.
+# prints what the clock said. What is left is napari's own: a layer that is added, with
+# a slider and its first drawing, keeps it busy for 0.1 to 0.3 s.
 BOUND_S = 0.75
 
 

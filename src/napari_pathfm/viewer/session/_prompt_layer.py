@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Okabe and Ito's blue and vermilion, told apart in every common colour blindness; the
 # symbols differ too.
 COLORS = {"like": "#0072B2", "unlike": "#D55E00"}
-SYMBOLS = {"like": "disc", "unlike": "x"}
+SYMBOLS = {"like": "disc", "unlike": "square"}
 
 # The mark's size on the slide, and its limits on the screen in pixels.
 _SIZE_UM = 40.0
