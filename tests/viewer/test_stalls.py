@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hand import Hand
 from heartbeat import Heartbeat
@@ -9,12 +11,6 @@ from heartbeat import Heartbeat
 from napari_pathfm.viewer.panel import ModelsPanel
 
 EPIDERMIS = (1220, 1846)
-
-# The aim is 0.1 s by the clock. A machine that is busy with something else adds waiting
-# of its own, so the test fails where the work itself has come to the GUI thread; it
-# prints what the clock said. What is left is napari's own: a layer that is added, with
-# a slider and its first drawing, keeps it busy for 0.1 to 0.3 s.
-BOUND_S = 0.75
 
 
 @pytest.fixture
@@ -30,14 +26,40 @@ def real_window(make_napari_viewer, cmu_slide_path, open_layer, tmp_path, qtbot)
     qtbot.waitUntil(lambda: not panel.runner.busy, timeout=60_000)
 
 
-def test_the_window_listens_while_a_real_slide_is_worked_on(real_window, capsys):
+@pytest.fixture
+def threads(monkeypatch) -> set[int]:
+    """Threads that the models worked on."""
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.generators._bundled import BundledGenerator
+
+    seen: set[int] = set()
+    for model, name in ((Encoder, "encode"), (BundledGenerator, "generate")):
+        original = getattr(model, name)
+
+        def watched(self, *args, _original=original, **kwargs):
+            seen.add(threading.get_ident())
+            return _original(self, *args, **kwargs)
+
+        monkeypatch.setattr(model, name, watched)
+    return seen
+
+
+def test_the_window_listens_while_a_real_slide_is_worked_on(
+    real_window, threads, capsys
+):
+    """No model works on the GUI thread, and the window goes on ticking.
+
+    The stalls are printed (docs/performance.md quotes them); they are not judged here,
+    since a machine that is busy with something else adds waiting of its own.
+    """
     window = real_window
     similarity, synthesis = window.session.similarity, window.session.synthesis
 
     def say(what: str, heart: Heartbeat) -> None:
         with capsys.disabled():
             print(f"{what}: {heart}")
-        assert heart.worst_work < BOUND_S
+        assert len(heart.gaps) > 20
+        assert threading.get_ident() not in threads
 
     with Heartbeat() as heart:
         window.press(window.panel.similarity.tool)
@@ -62,6 +84,6 @@ def test_the_window_listens_while_a_real_slide_is_worked_on(real_window, capsys)
         synthesis.generate()
         window.until(lambda: not synthesis.running, timeout_s=120)
         window.qtbot.wait(200)
-    if synthesis.variation is None:
-        pytest.skip(f"no generator yet: {window.session.message}")
+    assert synthesis.variation is not None, window.session.message
     say("generating", heart)
+    assert threads
