@@ -9,8 +9,7 @@ from napari_pathfm.cli._options import add_json, show
 if TYPE_CHECKING:
     import argparse
 
-    from napari_pathfm.encoders import EncoderSpec
-    from napari_pathfm.generators import GeneratorSpec
+    from napari_pathfm.weights import ModelSpec
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
     show(rows, lines, as_json=options.json)
 
 
-def _row(kind: str, spec: EncoderSpec | GeneratorSpec) -> dict[str, Any]:
+def _row(kind: str, spec: ModelSpec) -> dict[str, Any]:
     return {
         "kind": kind,
         "name": spec.name,
@@ -54,7 +53,7 @@ def _row(kind: str, spec: EncoderSpec | GeneratorSpec) -> dict[str, Any]:
     }
 
 
-def _status(kind: str, spec: EncoderSpec | GeneratorSpec) -> str:
+def _status(kind: str, spec: ModelSpec) -> str:
     """Tell ``bundled``, ``cached`` or ``absent`` without asking the network."""
     from napari_pathfm.weights import cached_file
 

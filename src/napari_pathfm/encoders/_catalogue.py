@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_pathfm.encoders._bundled import BUNDLED
 from napari_pathfm.encoders._h0mini import H0_MINI
-from napari_pathfm.errors import UnknownModelError
+from napari_pathfm.weights import spec_by_name
 
 if TYPE_CHECKING:
     from napari_pathfm.encoders._spec import EncoderSpec
@@ -22,9 +22,4 @@ def encoder_spec(name: str) -> EncoderSpec:
     UnknownModelError
         Naming the encoders there are.
     """
-    try:
-        return ENCODERS[name]
-    except KeyError:
-        raise UnknownModelError(
-            f"no encoder is called {name!r}: choose one of {', '.join(ENCODERS)}"
-        ) from None
+    return spec_by_name(ENCODERS, name, "encoder")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_pathfm.errors import UnknownModelError
 from napari_pathfm.generators._bundled import BUNDLED, BundledGenerator
 from napari_pathfm.generators._cytosyn import CYTOSYN, CytoSyn
+from napari_pathfm.weights import spec_by_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +25,7 @@ def generator_spec(name: str) -> GeneratorSpec:
     UnknownModelError
         Naming the generators there are.
     """
-    try:
-        return GENERATORS[name]
-    except KeyError:
-        raise UnknownModelError(
-            f"no generator is called {name!r}: choose one of {', '.join(GENERATORS)}"
-        ) from None
+    return spec_by_name(GENERATORS, name, "generator")
 
 
 def load_generator(

@@ -4,43 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from napari_pathfm.weights import ModelSpec
 
-@dataclass(frozen=True)
-class GeneratorSpec:
-    """One generator: its condition, its defaults, and what its licence allows.
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorSpec(ModelSpec):
+    """One generator: its condition and its defaults; see `ModelSpec` for the rest.
+
+    An image stands for ``tile_px`` pixels at ``mpp`` micrometres, however many pixels
+    it has itself.
 
     Attributes
     ----------
-    name, title : str
-        In the catalogue, and for people.
     encoder : str
         The catalogue's encoder whose CLS is the condition.
     condition_dim : int
         Length of that CLS.
-    tile_px, mpp : int, float
-        The field that an image stands for: ``tile_px`` pixels at ``mpp`` micrometres.
     steps, guidance, guidance_interval
         Defaults. The interval is in time, where 1 is noise and 0 the image.
-    licence, gated, hub_repo, hub_revision, access_page, citation, notice
-        As for an encoder.
     remote_code : bool
         Whether its repository brings code that has to be run.
     """
 
-    name: str
-    title: str
     encoder: str
     condition_dim: int
-    tile_px: int
-    mpp: float
     steps: int
     guidance: float
     guidance_interval: tuple[float, float]
-    licence: str
-    gated: bool = False
-    hub_repo: str | None = None
-    hub_revision: str | None = None
-    access_page: str | None = None
-    citation: str = ""
-    notice: str = ""
     remote_code: bool = False

@@ -8,8 +8,10 @@ from napari_pathfm.weights._files import (
     read_tensors,
 )
 from napari_pathfm.weights._hub import cached_file, hub_file, hub_folder
+from napari_pathfm.weights._spec import ModelSpec, spec_by_name
 
 __all__ = [
+    "ModelSpec",
     "bundled_path",
     "cached_file",
     "digest",
@@ -18,4 +20,5 @@ __all__ = [
     "load_strict",
     "local_file",
     "read_tensors",
+    "spec_by_name",
 ]

@@ -1,3 +1,5 @@
+"""A drawn slide and the bundled encoder, for rooms that work on both."""
+
 from __future__ import annotations
 
 import pytest

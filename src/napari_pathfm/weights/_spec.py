@@ -1,0 +1,69 @@
+"""What every entry of a catalogue states, whatever the model does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from napari_pathfm.errors import UnknownModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Name, origin and licence of a model, and the field of view it works on.
+
+    Attributes
+    ----------
+    name : str
+        Name in the catalogue, on the command line and in stores.
+    title : str
+        Name for people.
+    tile_px, mpp : int, float
+        Side of a tile in pixels and the micrometres per pixel it was trained at.
+    licence : str
+        Short name of the weights' licence.
+    gated : bool
+        Whether the hub asks for permission first.
+    hub_repo, hub_revision : str or None
+        Where the published weights are, and the commit that was checked.
+    access_page : str or None
+        Where a person asks for permission.
+    citation : str
+        The paper, or the model card.
+    notice : str
+        What must be said wherever the model is offered.
+    """
+
+    name: str
+    title: str
+    tile_px: int
+    mpp: float
+    licence: str
+    gated: bool = False
+    hub_repo: str | None = None
+    hub_revision: str | None = None
+    access_page: str | None = None
+    citation: str = ""
+    notice: str = ""
+
+
+Spec = TypeVar("Spec", bound=ModelSpec)
+
+
+def spec_by_name(catalogue: Mapping[str, Spec], name: str, kind: str) -> Spec:
+    """Look a model up.
+
+    Raises
+    ------
+    UnknownModelError
+        Naming the models there are.
+    """
+    try:
+        return catalogue[name]
+    except KeyError:
+        raise UnknownModelError(
+            f"no {kind} is called {name!r}: choose one of {', '.join(catalogue)}"
+        ) from None
