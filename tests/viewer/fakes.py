@@ -23,6 +23,8 @@ class FakeEncoder:
         self.spec = ENCODERS["bundled"]
         self.revision = "fake:0123456789ab"
         self.device = "cpu"
+        self.pooling = self.spec.pooling
+        self.feature_dim = self.spec.dim
         self.batch_s = batch_s
         self.batches = 0
 
@@ -37,7 +39,8 @@ class FakeEncoder:
         ]
         seen = np.concatenate(quarters, axis=1).astype(np.float32) / 255 - 0.8
         cls = np.tile(seen, (1, self.spec.dim // seen.shape[1]))
-        return Features(cls, np.zeros((len(tiles), 16, 16, self.spec.dim), np.float32))
+        patches = np.zeros((len(tiles), 16, 16, self.spec.dim), np.float32)
+        return Features(cls, patches, cls)
 
 
 class FakeGenerator:

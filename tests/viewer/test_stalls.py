@@ -50,7 +50,9 @@ def test_the_window_listens_while_a_real_slide_is_worked_on(
     """No model works on the GUI thread, and the window goes on ticking.
 
     The stalls are printed (docs/performance.md quotes them); they are not judged here,
-    since a machine that is busy with something else adds waiting of its own.
+    since a machine that is busy with something else adds waiting of its own. Nor are
+    the ticks of the first step counted: where an earlier test has imported PyTorch
+    there is nothing left to wait for.
     """
     window = real_window
     similarity, synthesis = window.session.similarity, window.session.synthesis
@@ -58,7 +60,6 @@ def test_the_window_listens_while_a_real_slide_is_worked_on(
     def say(what: str, heart: Heartbeat) -> None:
         with capsys.disabled():
             print(f"{what}: {heart}")
-        assert len(heart.gaps) > 20
         assert threading.get_ident() not in threads
 
     with Heartbeat() as heart:
@@ -72,6 +73,7 @@ def test_the_window_listens_while_a_real_slide_is_worked_on(
         window.qtbot.wait(200)
     assert similarity.layer is not None, window.session.message
     say(f"embedding {similarity.job.total} tiles", heart)
+    assert len(heart.gaps) > 5, "the window stood still until all was done"
 
     with Heartbeat() as heart:
         window.click(EPIDERMIS[0] - 230, EPIDERMIS[1] + 530)
@@ -86,4 +88,5 @@ def test_the_window_listens_while_a_real_slide_is_worked_on(
         window.qtbot.wait(200)
     assert synthesis.variation is not None, window.session.message
     say("generating", heart)
+    assert len(heart.gaps) > 5, "the window stood still until all was done"
     assert threads

@@ -98,7 +98,7 @@ def embed_slide(
         check_same(store, attrs)
     else:
         side = grid.px // spec.patch_px if patches else None
-        store = create_store(path, attrs, grid, spec.dim, side)
+        store = create_store(path, attrs, grid, encoder.feature_dim, side)
     _fill(slide, encoder, store, grid, near, progress, cancelled)
     return store
 

@@ -35,6 +35,7 @@ _ROWS = 256  # rows in a chunk
 _IDENTITY = {
     "encoder": "encoder",
     "weights_revision": "weights",
+    "pooling": "pooling",
     "slide_fingerprint": "slide",
     "slide_mpp": "slide's pixel size",
     "mpp": "tile mpp",
@@ -75,7 +76,7 @@ class EmbeddingStore:
 
     @property
     def features(self) -> NDArray[np.float16]:
-        """float16 ``(N, D)``: CLS of each tile; zero where not done."""
+        """float16 ``(N, D)``: what stands for each tile; zero where not done."""
         return np.asarray(self._array("features")[:])
 
     @property
@@ -110,7 +111,7 @@ class EmbeddingStore:
         """
         span = slice(int(rows[0]), int(rows[-1]) + 1)
         try:
-            self._array("features")[span] = features.cls.astype(np.float16)
+            self._array("features")[span] = features.pooled.astype(np.float16)
             if (patches := self.patches) is not None:
                 patches[span] = features.patches.astype(np.float16)
             self._array("done")[span] = True
@@ -133,7 +134,7 @@ def store_attrs(
         "version": VERSION,
         "encoder": spec.name,
         "weights_revision": encoder.revision,
-        "pooling": spec.pooling,
+        "pooling": encoder.pooling,
         "transform": {"mean": list(spec.mean), "std": list(spec.std)},
         "tile_px": grid.px,
         "mpp": grid.mpp,

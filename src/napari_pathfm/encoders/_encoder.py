@@ -34,10 +34,13 @@ class Features:
         float32 ``(N, D)``: one vector a tile.
     patches : ndarray
         float32 ``(N, h, w, D)``: one vector a patch.
+    pooled : ndarray
+        float32 ``(N, P)``: what stands for a tile in a store, by `Encoder.pooling`.
     """
 
     cls: NDArray[np.float32]
     patches: NDArray[np.float32]
+    pooled: NDArray[np.float32]
 
 
 class Encoder:
@@ -53,6 +56,13 @@ class Encoder:
         Which weights these are: origin and first 12 hex digits of their SHA-256.
     device : torch.device
         Where to run.
+
+    Attributes
+    ----------
+    pooling : str
+        What stands for a tile in a store; ``"cls"``.
+    feature_dim : int
+        Length of that vector.
     """
 
     def __init__(
@@ -67,6 +77,8 @@ class Encoder:
         self.spec = spec
         self.revision = revision
         self.device = device
+        self.pooling = spec.pooling
+        self.feature_dim = spec.dim
         self._network = network.to(device).eval().requires_grad_(False)
         as_image = (1, 3, 1, 1)
         # Folded into one multiplication and one addition on uint8 values.
@@ -109,7 +121,7 @@ class Encoder:
                 cls[start:stop] = tokens[:, 0]
                 grid = tokens[:, self.spec.prefix_tokens :]
                 patches[start:stop] = grid.reshape(-1, rows, columns, self.spec.dim)
-        return Features(cls, patches)
+        return Features(cls, patches, cls)
 
     def _check(self, tiles: NDArray[np.uint8]) -> None:
         patch = self.spec.patch_px
