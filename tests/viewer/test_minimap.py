@@ -137,7 +137,7 @@ def test_it_goes_with_the_slide_and_with_the_panel(window, minimap):
 
 
 def test_it_can_be_put_away(window, minimap):
-    window.press(window.panel.slide.overview)
+    window.panel.slide.overview.click()
     assert not minimap.isVisible()
-    window.press(window.panel.slide.overview)
+    window.panel.slide.overview.click()
     assert minimap.isVisible()

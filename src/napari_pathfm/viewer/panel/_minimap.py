@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
@@ -76,8 +77,19 @@ class Minimap(QWidget):
         self.refresh()
         return True
 
+    def shut(self) -> None:
+        """Leave the canvas for good."""
+        self._overview.slide_changed.disconnect(self.refresh, missing_ok=True)
+        self._overview.view_changed.disconnect(self._on_view, missing_ok=True)
+        # The canvas may be gone already, and this widget with it.
+        if isalive(self):
+            self.hide()
+            self.deleteLater()
+
     def refresh(self) -> None:
         """Show the session's slide, or nothing."""
+        if not isalive(self):
+            return
         picture = self._overview.picture if self._wanted else None
         if picture is None or self.parentWidget() is None:
             self._image = None
@@ -155,7 +167,8 @@ class Minimap(QWidget):
         return frame.intersected(inside)
 
     def _on_view(self) -> None:
-        self.update()
+        if isalive(self):
+            self.update()
 
     def _follow(self, event: QMouseEvent | None) -> None:
         size = self._overview.size

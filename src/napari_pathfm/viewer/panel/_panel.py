@@ -110,8 +110,7 @@ class ModelsPanel(QWidget):
         """Let go of the viewer and stop what is going on; the layers stay."""
         self.tool.close()
         self.session.close()
-        self.minimap.hide()
-        self.minimap.deleteLater()
+        self.minimap.shut()
 
     def event(self, event: QEvent | None) -> bool:
         """Notice when napari docks the panel, or takes it out without closing it."""
