@@ -174,7 +174,7 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _here(row: dict[str, Any]) -> str:
-    told = _HERE.get(row["status"], row["status"])
+    told = _HERE[row["status"]]
     if row["status"] in ("absent", "partial") and row["gated"]:
         return f"{told}; gated: {row['access_page']}"
     return told

@@ -27,6 +27,7 @@ class Cause(StrEnum):
     NO_REVISION = "no-revision"
     NO_FILE = "no-file"
     NOT_HERE = "not-here"
+    MISSING = "missing-file"
     PARTIAL = "partial-file"
     LFS_POINTER = "lfs-pointer"
     CHECKSUM = "checksum"
@@ -132,12 +133,16 @@ ADVICE: dict[Cause, Advice] = {
     ),
     Cause.NO_FILE: Advice(
         "{repo} lacks the expected file",
-        "download the repository whole (`hf download {repo} --local-dir DIR`) and "
-        "give it with --weights DIR",
+        f"update napari-pathfm, {_LOCAL}",
     ),
     Cause.NOT_HERE: Advice(
         "the weights are not on this machine",
         f"use the model once online and they are fetched, {_LOCAL}",
+    ),
+    Cause.MISSING: Advice(
+        "the folder lacks files of {model}",
+        "download the repository whole (`hf download {repo} --local-dir DIR`) and "
+        "give it with --weights DIR",
     ),
     Cause.PARTIAL: Advice(
         "a weight file is cut short",

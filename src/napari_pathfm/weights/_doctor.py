@@ -157,9 +157,9 @@ def _files(
         if local and not place.folder.is_dir():
             return [_absent(spec, place.folder)]
         # What the hub has will be fetched; what a folder lacks will not.
-        lacking = f"{place.folder} lacks {', '.join(place.missing[:3])}"
+        lacking = f"{', '.join(place.missing[:3])} in {place.folder}"
         outcome: Outcome = "failed" if local else "noted"
-        cause = Cause.NO_FILE if local else Cause.INTERRUPTED
+        cause = Cause.MISSING if local else Cause.INTERRUPTED
         missing = [against("files", cause, spec, lacking, outcome=outcome)]
     else:
         missing = [passed("files", _counted(place))]
@@ -193,7 +193,7 @@ def _detailed(spec: ModelSpec, problem: Unreadable) -> tuple[Cause, ModelSpec, s
 
 
 def _absent(spec: ModelSpec, folder: Path) -> Check:
-    return against("files", Cause.NOT_HERE, spec, f"{folder} does not exist")
+    return against("files", Cause.MISSING, spec, f"{folder} does not exist")
 
 
 def _verdict(spec: ModelSpec, told: bool, place: Place) -> list[Check]:

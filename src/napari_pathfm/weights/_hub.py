@@ -14,7 +14,9 @@ from napari_pathfm.weights._explain import finding_of
 from napari_pathfm.weights._integrity import sha256, stated_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+_COARSE_NS = 1_000_000_000
 
 
 def hub_file(repo: str, name: str, *, revision: str | None, access_page: str) -> Path:
@@ -38,7 +40,7 @@ def hub_file(repo: str, name: str, *, revision: str | None, access_page: str) ->
     except Exception as error:
         raise _explained(error, repo, access_page) from error
     if path != before:
-        _verify(path, path.parent, repo, access_page)
+        _verify([path], path.parent, repo, access_page)
     return path
 
 
@@ -46,23 +48,27 @@ def hub_folder(repo: str, *, revision: str | None, access_page: str) -> Path:
     """Fetch a whole repository, or find it in the hub's cache; raises as `hub_file`."""
     from huggingface_hub import snapshot_download
 
-    began = time.time_ns()
+    # File systems tell the time more coarsely than the clock.
+    began = time.time_ns() - _COARSE_NS
     try:
         with retrying_quietly():
             folder = Path(snapshot_download(repo, revision=revision))
     except Exception as error:
         raise _explained(error, repo, access_page) from error
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.stat().st_mtime_ns >= began:
-            _verify(path, folder, repo, access_page)
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    fresh = [path for path in files if path.stat().st_mtime_ns >= began]
+    _verify(fresh, folder, repo, access_page)
     return folder
 
 
 def cached_file(repo: str, name: str, *, revision: str | None) -> Path | None:
     """Path of a file in the hub's cache, without asking the network."""
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import errors, try_to_load_from_cache
 
-    found = try_to_load_from_cache(repo, name, revision=revision)
+    try:
+        found = try_to_load_from_cache(repo, name, revision=revision)
+    except errors.HFValidationError:
+        return None  # no repository can be called that
     return Path(found) if isinstance(found, str) else None
 
 
@@ -78,15 +84,18 @@ def retrying_quietly() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _verify(path: Path, folder: Path, repo: str, access_page: str) -> None:
-    """Compare a fresh file with what the hub said of it; delete it if it differs."""
-    stated = stated_sha256(path, folder)
-    if stated is None or sha256(path) == stated:
-        return
-    content = path.resolve()
-    path.unlink()
-    content.unlink(missing_ok=True)
-    raise _said(Finding(Cause.CHECKSUM, path.name), repo, access_page)
+def _verify(fresh: Sequence[Path], folder: Path, repo: str, access_page: str) -> None:
+    """Compare fresh files with what the hub said of them; delete those that differ."""
+    wrong = []
+    for path in fresh:
+        stated = stated_sha256(path, folder)
+        if stated is not None and sha256(path) != stated:
+            content = path.resolve()
+            path.unlink()
+            content.unlink(missing_ok=True)
+            wrong.append(path.name)
+    if wrong:
+        raise _said(Finding(Cause.CHECKSUM, ", ".join(wrong)), repo, access_page)
 
 
 def _explained(error: Exception, repo: str, access_page: str) -> Exception:

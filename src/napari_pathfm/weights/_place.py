@@ -91,11 +91,11 @@ def cached_place(spec: ModelSpec) -> Place | None:
 def unfinished(spec: ModelSpec) -> bool:
     """Whether a download of the model was begun and never finished."""
     from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
 
     if spec.hub_repo is None:
         return False
-    name = repo_folder_name(repo_id=spec.hub_repo, repo_type="model")
+    # As huggingface_hub names the folder of a model in its cache.
+    name = "--".join(["models", *spec.hub_repo.split("/")])
     blobs = Path(constants.HF_HUB_CACHE) / name / "blobs"
     return any(blobs.glob("*.incomplete"))
 
