@@ -1,5 +1,6 @@
 """The plugin's state and what can be done with it, without Qt."""
 
+from napari_pathfm.viewer.session._doctor import Doctor
 from napari_pathfm.viewer.session._jobs import (
     InlineRunner,
     Job,
@@ -18,6 +19,7 @@ from napari_pathfm.viewer.session._tissue import Tissue
 __all__ = [
     "OVERLAPS",
     "Choice",
+    "Doctor",
     "InlineRunner",
     "Job",
     "Models",
