@@ -43,7 +43,7 @@ def test_the_model_apart_from_the_view(models):
     doctor = Doctor(models, InlineRunner(), diagnose)
     heard = []
     doctor.changed.connect(lambda: heard.append(doctor.running))
-    assert doctor.verdict == ""
+    assert doctor.headline == ""
     doctor.examine("encoder", "h0-mini")
     doctor.examine("generator", "cytosyn", trust_remote_code=True)
     assert asked == [("h0-mini", False), ("cytosyn", True)]
@@ -51,7 +51,7 @@ def test_the_model_apart_from_the_view(models):
     assert not doctor.running
     assert doctor.checks == FOUND.checks
     assert doctor.access_page == PAGE
-    assert "awaiting review" in doctor.verdict
+    assert doctor.headline == "H0-mini cannot be used here yet"
     assert doctor.text.splitlines()[0].startswith("H0-mini, napari-pathfm ")
     assert f"see {PAGE}" in doctor.text
 
@@ -62,7 +62,7 @@ def test_what_the_doctor_cannot_do_is_said(models):
 
     doctor = Doctor(models, InlineRunner(), diagnose)
     doctor.examine("encoder", "h0-mini")
-    assert doctor.verdict == doctor.text == "the catalogue is damaged: install again"
+    assert doctor.headline == doctor.text == "the catalogue is damaged: install again"
     assert doctor.checks == ()
 
 
@@ -102,15 +102,16 @@ def test_the_button_opens_the_dialog_and_nothing_waits(window, slow):
     # The worker still waits to be let; the window does not wait for it.
     assert dialog.isVisible()
     assert not dialog.isModal()
-    assert dialog.verdict.text() == "Looking at H0-mini…"
+    assert dialog.headline.text() == "Looking at H0-mini…"
     assert dialog.busy.isVisible()
     assert not dialog.again.isEnabled()
     slow.let.set()
     window.until(lambda: not dialog.doctor.running)
     assert slow.threads[0] is not threading.main_thread()
-    assert "awaiting review" in dialog.verdict.text()
+    assert dialog.headline.text() == "H0-mini cannot be used here yet"
     assert not dialog.busy.isVisible()
     shown = "\n".join(texts(dialog))
+    assert "awaiting review" in shown
     assert "Network: huggingface.co answers" in shown
     assert "→ use a GPU" in shown
     assert f'href="{PAGE}"' in dialog.page.text()
@@ -146,4 +147,4 @@ def test_the_bundled_model_is_found_usable(window):
     window.press(button)
     window.until(lambda: button.dialog.doctor.diagnosis is not None)
     assert button.dialog.doctor.diagnosis.usable
-    assert "can be used here" in button.dialog.verdict.text()
+    assert "can be used here" in button.dialog.headline.text()

@@ -77,12 +77,21 @@ class Diagnosis:
         return [*check_lines(self.checks), self.verdict]
 
     @property
+    def headline(self) -> str:
+        """Whether the model can be used, in a short line."""
+        if self.reason is not None:
+            return f"{self.title} cannot be used here yet"
+        fetched = self.status in ("absent", "partial")
+        return f"{self.title} can be used here" + (
+            " (it will be downloaded)" if fetched else ""
+        )
+
+    @property
     def verdict(self) -> str:
         """The whole in one line."""
         if self.reason is None:
-            fetched = " (it will be downloaded)" if self.status == "absent" else ""
-            return f"{self.title} can be used here{fetched}."
-        return f"{self.title} cannot be used here yet: {one_line(self.reason)}"
+            return f"{self.headline}."
+        return f"{self.headline}: {one_line(self.reason)}"
 
     def to_json(self) -> dict[str, Any]:
         """Say it for programs."""

@@ -106,10 +106,10 @@ class DoctorDialog(QDialog):
     ) -> None:
         super().__init__(parent)
         self.doctor = doctor
-        self.verdict = _text()
-        font = self.verdict.font()
+        self.headline = _text()
+        font = self.headline.font()
         font.setBold(True)
-        self.verdict.setFont(font)
+        self.headline.setFont(font)
         self.busy = QProgressBar()
         self.busy.setRange(0, 0)
         self.busy.setTextVisible(False)
@@ -132,7 +132,7 @@ class DoctorDialog(QDialog):
         buttons.addWidget(self.again)
         buttons.addWidget(self.shut)
         layout = QVBoxLayout(self)
-        layout.addWidget(self.verdict)
+        layout.addWidget(self.headline)
         layout.addWidget(self.busy)
         layout.addWidget(DownScroll(self.rows), 1)
         layout.addWidget(self.page)
@@ -148,13 +148,17 @@ class DoctorDialog(QDialog):
         """Show how far the doctor is."""
         doctor = self.doctor
         self.setWindowTitle(f"{doctor.title} on this computer")
-        self.verdict.setText(doctor.verdict)
+        self.headline.setText(doctor.headline)
         self.busy.setVisible(doctor.running)
         self.copy.setEnabled(not doctor.running)
         self.again.setEnabled(not doctor.running)
         page = doctor.access_page
         self.page.setVisible(page is not None)
-        self.page.setText(f'Access and licence: <a href="{page}">{page}</a>')
+        # Qt's own blue for links cannot be read on napari's dark theme.
+        self.page.ensurePolished()
+        colour = self.page.palette().windowText().color().name()
+        link = f'<a href="{page}" style="color: {colour}">{page}</a>'
+        self.page.setText(f"Access and licence: {link}")
         self._show(doctor.checks)
 
     def closeEvent(self, event: QCloseEvent | None) -> None:

@@ -59,13 +59,13 @@ class Doctor:
         return () if self.diagnosis is None else self.diagnosis.checks
 
     @property
-    def verdict(self) -> str:
-        """The whole in one line."""
+    def headline(self) -> str:
+        """What stands above the checks."""
         if self.running:
             return f"Looking at {self.title}…"
         if self.error is not None:
             return str(self.error)
-        return "" if self.diagnosis is None else self.diagnosis.verdict
+        return "" if self.diagnosis is None else self.diagnosis.headline
 
     @property
     def access_page(self) -> str | None:
@@ -76,7 +76,7 @@ class Doctor:
     def text(self) -> str:
         """All of it as text, for a mail or an issue."""
         if self.diagnosis is None:
-            return self.verdict
+            return self.headline
         from napari_pathfm import __version__
 
         first = f"{self.diagnosis.title}, napari-pathfm {__version__}"
