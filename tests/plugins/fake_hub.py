@@ -210,8 +210,14 @@ def fake_hub(monkeypatch, tmp_path):
     # huggingface_hub waits a second before it takes a download up again.
     real = time.sleep
     monkeypatch.setattr(time, "sleep", lambda s: real(min(s, 0.01)))
+
+    def close():
+        hub.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    hub.close = close
     yield hub
-    hub.released.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    if thread.is_alive():
+        close()

@@ -77,7 +77,8 @@ def _refused(error: BaseException, auto_gate: bool) -> Finding | None:
         return Finding(Cause.NO_REVISION)
     if isinstance(error, errors.EntryNotFoundError):
         return Finding(Cause.NO_FILE)
-    if isinstance(error, errors.HfHubHTTPError):
+    answered = getattr(error, "response", None) is not None
+    if isinstance(error, errors.HfHubHTTPError) or answered:
         return _status(error)
     if isinstance(error, errors.HFValidationError):
         return Finding(Cause.NO_REPOSITORY)
@@ -127,6 +128,10 @@ def _disk(error: BaseException) -> Finding | None:
 
 def _transport(error: BaseException) -> Finding | None:
     """Tell a line that is dead, slow, broken off or not trusted."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError):
+        return None
     kinds = type(error).__mro__
     ours = isinstance(error, ConnectionError | TimeoutError) or any(
         kind.__module__.startswith(_TRANSPORTS) for kind in kinds
