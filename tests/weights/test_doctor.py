@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import pytest
 from fake_hub import COMMIT, REPO
@@ -261,3 +262,12 @@ def test_every_cause_has_words():
         assert means
         assert remedy
         assert "\n" not in means + remedy
+
+
+def test_every_cause_stands_in_the_documentation():
+    page = Path(__file__).parents[2] / "docs" / "getting-the-models.md"
+    rows = page.read_text(encoding="utf-8").splitlines()
+    names = {"model": "the model", "repo": "REPO", "page": "the model's page"}
+    for cause, advice in ADVICE.items():
+        means, remedy = (text.format(**names) for text in advice)
+        assert f"| `{cause.value}` | {means} | {remedy} |" in rows
