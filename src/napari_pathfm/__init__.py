@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         tile_grid,
         tissue_mask,
     )
-    from napari_pathfm.synthesis import vary
+    from napari_pathfm.synthesis import vary, walk
 
 __version__ = "0.1.0"
 
@@ -42,6 +42,7 @@ __all__ = [
     "tile_grid",
     "tissue_mask",
     "vary",
+    "walk",
 ]
 
 # A room is imported when one of its names is first asked for: napari and the command
@@ -52,7 +53,7 @@ _ROOMS = {
     "embeddings": ("EmbeddingStore", "embed_slide", "open_store"),
     "heatmaps": ("Heatmap", "similarity"),
     "generators": ("Generator", "SyntheticImage", "load_generator"),
-    "synthesis": ("vary",),
+    "synthesis": ("vary", "walk"),
     "errors": ("PathfmError",),
 }
 _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}

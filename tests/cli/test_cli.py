@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from napari_pathfm.cli import main
 from napari_pathfm.exports import read_geojson, read_provenance
@@ -92,6 +95,53 @@ def test_generate_and_provenance_and_export(journey, tmp_path, capsys):
     assert {o.classification for o in objects} == {"Synthetic"}
     x, y, width, height = told["box"]
     assert objects[0].geometry.bounds == pytest.approx((x, y, x + width, y + height))
+
+
+def test_a_walk_and_making_a_frame_again(journey, tmp_path, capsys):
+    slide, mpp, _, _, point = journey
+    x, y = map(float, point.split(","))
+    end = f"{x + 150:g},{y + 200:g}"
+    arguments = ["generate", slide, *mpp, "--at", point, "--to", end, "--frames", "3"]
+    arguments += ["--steps", "2", "--out", str(tmp_path / "walk"), "--json"]
+    assert main(arguments) == 0
+    told = report(capsys)
+    assert [i["fraction"] for i in told["images"]] == [0, 0.5, 1]
+    with Image.open(told["animation"]) as animation:
+        assert animation.n_frames == 4  # there and back, the ends once
+    assert len(read_provenance(told["strip"])) == 3
+    frame = told["images"][1]["file"]
+    verify = ["provenance", frame, "--verify", "--slide", slide, "--json"]
+    assert main(verify) == 0
+    assert report(capsys)["identical"] is True
+    pixels = np.asarray(Image.open(frame)).copy()
+    pixels[0, 0] ^= 1
+    with Image.open(frame) as image:
+        info = PngInfo()
+        info.add_itxt("napari_pathfm", image.text["napari_pathfm"])
+    Image.fromarray(pixels).save(frame, pnginfo=info)
+    assert main(verify) == 1
+    assert report(capsys)["max_difference"] == 1
+
+
+def test_verify_says_what_it_lacks(journey, tmp_path, capsys, monkeypatch):
+    slide, mpp, _, _, point = journey
+    monkeypatch.chdir(tmp_path)
+    out = ["-n", "1", "--steps", "1", "--out", str(tmp_path / "v"), "--json"]
+    assert main(["generate", slide, *mpp, "--at", point, *out]) == 0
+    told = report(capsys)
+    image, sheet = told["images"][0]["file"], told["contact_sheet"]
+    fails(["provenance", image, "--verify"], capsys, "--slide", Path(slide).name)
+    fails(["provenance", sheet, "--verify"], capsys, "name the file of one")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--frames", "3"], ["--to", "5,5", "--at", "9,9"]]
+)
+def test_options_of_a_walk_alone_are_bad_usage(cmu_slide_path, arguments, tmp_path):
+    start = ["generate", str(cmu_slide_path), "--at", "600,900", *arguments]
+    with pytest.raises(SystemExit) as stop:
+        main([*start, "--out", str(tmp_path / "o")])
+    assert stop.value.code == 2
 
 
 def test_export_of_a_store(journey, tmp_path):

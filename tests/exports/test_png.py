@@ -12,7 +12,13 @@ import pytest
 from PIL import Image
 
 from napari_pathfm.errors import OutputError, PathfmError
-from napari_pathfm.exports import export_contact_sheet, export_png, read_provenance
+from napari_pathfm.exports import (
+    export_animation,
+    export_contact_sheet,
+    export_png,
+    read_provenance,
+    read_synthetic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +113,50 @@ def test_contact_sheet_wraps_into_rows(
         assert file.height > 3 * 32
     with pytest.raises(ValueError, match="captions"):
         export_contact_sheet([synthetic()], path, captions=[])
+
+
+def test_a_walk_ends_with_the_real_tile_there(
+    tmp_path: Path, synthetic: Callable[..., Any]
+) -> None:
+    path = tmp_path / "strip.png"
+    target = np.full((32, 32, 3), 90, np.uint8)
+    export_contact_sheet([synthetic()] * 3, path, target=target, columns=5)
+    with Image.open(path) as file:
+        sheet = np.asarray(file.convert("RGB"))
+    assert sheet.shape[1] == 4 * (32 + 8) + 8
+    np.testing.assert_array_equal(sheet[8:40, 8 + 3 * 40 :][:, :32], target)
+
+
+def test_animation_is_lossless_and_says_what_made_it(
+    tmp_path: Path, synthetic: Callable[..., Any]
+) -> None:
+    images = [synthetic(seed) for seed in range(4)]
+    path = tmp_path / "walk.png"
+    export_animation(images, path, seconds=0.1)
+    with Image.open(path) as file:
+        assert file.n_frames == 6
+        for number, image in enumerate([*images, images[2], images[1]]):
+            file.seek(number)
+            np.testing.assert_array_equal(np.asarray(file.convert("RGB")), image.pixels)
+    assert read_provenance(path) == [image.provenance for image in images]
+    with pytest.raises(OutputError, match="at least two frames"):
+        export_animation(images[:1], tmp_path / "still.png")
+    with pytest.raises(OutputError, match="of one size"):
+        export_animation([synthetic(), synthetic(side=64)], tmp_path / "still.png")
+    assert not (tmp_path / "still.png").exists()
+
+
+def test_an_image_comes_back_with_its_provenance(
+    tmp_path: Path, synthetic: Callable[..., Any]
+) -> None:
+    image = synthetic(3)
+    export_png(image, tmp_path / "tile.png")
+    again = read_synthetic(tmp_path / "tile.png")
+    np.testing.assert_array_equal(again.pixels, image.pixels)
+    assert again.provenance == image.provenance
+    export_contact_sheet([image, image], tmp_path / "sheet.png")
+    with pytest.raises(PathfmError, match="2 images at once"):
+        read_synthetic(tmp_path / "sheet.png")
 
 
 def test_files_without_provenance(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_same_seed_same_file(tmp_path: Path) -> None:
 def test_openslide_and_mpp(drawn_path: Path) -> None:
     assert openslide.OpenSlide.detect_format(drawn_path) == "generic-tiff"
     with slides.open_slide(drawn_path) as slide:
-        assert slide.backend == "openslide"
+        assert slide.backend == "direct"
         assert slide.mpp == pytest.approx(0.5)
         assert slide.mpp_source == "file"
         assert slide.levels == (

@@ -30,12 +30,12 @@ def reference(
     return np.asarray(Image.alpha_composite(ground, region).convert("RGB"))
 
 
-def assert_like_openslide(path: Path, seed: int) -> None:
+def assert_like_openslide(path: Path, seed: int, backend: BackendName) -> None:
     rng = np.random.default_rng(seed)
     handle = openslide.OpenSlide(path)
     width, height = handle.dimensions
-    with slides.open_slide(path) as slide:
-        assert slide.backend == "openslide"
+    with slides.open_slide(path, backend=backend) as slide:
+        assert slide.backend == backend
         regions = [
             # inside, at every border, across the corners, beyond, and far away
             *(
@@ -54,28 +54,35 @@ def assert_like_openslide(path: Path, seed: int) -> None:
                 pixels = slide.read(x, y, w, h, level=level)
                 assert pixels.shape == (h, w, 3)
                 assert pixels.dtype == np.uint8
-                np.testing.assert_array_equal(
-                    pixels, reference(handle, x, y, level, w, h), f"{level, x, y}"
-                )
+                wanted = reference(handle, x, y, level, w, h).astype(int)
+                difference = np.abs(pixels - wanted).max()
+                # Between the pixels of a level both interpolate, each rounding.
+                most = 0 if backend == "openslide" or level == 0 else 2
+                assert difference <= most, f"{level, x, y}"
 
 
-def test_cmu_like_openslide(cmu_slide_path: Path) -> None:
-    assert_like_openslide(cmu_slide_path, 1)
+@pytest.mark.parametrize("backend", ["openslide", "direct"])
+def test_cmu_like_openslide(cmu_slide_path: Path, backend: BackendName) -> None:
+    assert_like_openslide(cmu_slide_path, 1, backend)
 
 
-def test_tcga_like_openslide_on_both_levels(tcga_slide_path: Path) -> None:
-    assert_like_openslide(tcga_slide_path, 2)
+@pytest.mark.parametrize("backend", ["openslide", "direct"])
+def test_tcga_like_openslide_on_both_levels(
+    tcga_slide_path: Path, backend: BackendName
+) -> None:
+    assert_like_openslide(tcga_slide_path, 2, backend)
 
 
-def test_drawn_like_openslide(drawn_path: Path) -> None:
-    assert_like_openslide(drawn_path, 3)
+@pytest.mark.parametrize("backend", ["openslide", "direct"])
+def test_drawn_like_openslide(drawn_path: Path, backend: BackendName) -> None:
+    assert_like_openslide(drawn_path, 3, backend)
 
 
 @pytest.mark.parametrize(
     "name", ["az_cmu1_small_region_1.dcm", "camelyon_multiframe_jpeg.dcm"]
 )
 def test_dicom_like_openslide(shared_data: Path, name: str) -> None:
-    assert_like_openslide(shared_data / "slides" / name, 4)
+    assert_like_openslide(shared_data / "slides" / name, 4, "openslide")
 
 
 def test_facts_of_cmu(cmu_slide_path: Path) -> None:
@@ -190,7 +197,7 @@ def test_neighbours_join_without_a_seam(landmark: Any) -> None:
 def test_large_regions_are_read_in_bands(
     drawn_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with slides.open_slide(drawn_path) as slide:
+    with slides.open_slide(drawn_path, backend="openslide") as slide:
         whole = slide.read(-5.3, -7.9, 600, 500, mpp=1.37)
         sizes: list[int] = []
         read = slide.reader.read
@@ -292,7 +299,7 @@ def test_mpp_needs_the_slides_own(tcga_slide_path: Path) -> None:
             slide.read(0, 0, 10, 10, mpp=0.5)
 
 
-@pytest.mark.parametrize("backend", ["openslide", "tifffile"])
+@pytest.mark.parametrize("backend", ["direct", "openslide", "tifffile"])
 def test_closed(drawn_path: Path, backend: BackendName) -> None:
     slide = slides.open_slide(drawn_path, backend=backend)
     slide.read(0, 0, 10, 10)

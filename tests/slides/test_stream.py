@@ -66,8 +66,9 @@ def test_chosen_tiles_in_the_order_asked_for(slide: slides.Slide) -> None:
 
 
 def test_reads_ahead_but_within_bounds(
-    slide: slides.Slide, monkeypatch: pytest.MonkeyPatch
+    drawn_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    slide = slides.open_slide(drawn_path, backend="openslide")
     grid = slides.tile_grid(slide, px=32, tissue=False)
     assert len(grid) > 200
     started: list[int] = []

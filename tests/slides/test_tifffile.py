@@ -10,7 +10,7 @@ import tifffile
 
 from napari_pathfm import slides
 from napari_pathfm.errors import SlideError
-from napari_pathfm.slides import _tifffile
+from napari_pathfm.slides import _segments, _tifffile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -233,13 +233,13 @@ def test_opening_decodes_nothing(
     drawn_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[int] = []
-    decode = _tifffile._Segments.decode
+    decode = _segments.Segments.decode
 
     def spy(self: Any, *where: Any) -> Any:
         decoded.append(1)
         return decode(self, *where)
 
-    monkeypatch.setattr(_tifffile._Segments, "decode", spy)
+    monkeypatch.setattr(_segments.Segments, "decode", spy)
     with slides.open_slide(drawn_path, backend="tifffile") as slide:
         assert decoded == []
         slide.read(0, 0, 200, 200)

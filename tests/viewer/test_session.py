@@ -345,7 +345,7 @@ def test_a_place_becomes_tissue_at_that_place(session, models):
     # Marked on the canvas, so that screenshots say so.
     assert layer.bounding_box.visible
     assert layer.name_overlay.visible
-    assert len(synthesis.variation.fidelity) == 3
+    assert len(synthesis.result.fidelity) == 3
     assert session.viewer.dims.current_step[0] == 0
     assert not layers_of(session.viewer.layers, "preview")
     # Clicks still land where they are made, though the viewer has an axis more.

@@ -86,7 +86,7 @@ def test_the_window_listens_while_a_real_slide_is_worked_on(
         synthesis.generate()
         window.until(lambda: not synthesis.running, timeout_s=120)
         window.qtbot.wait(200)
-    assert synthesis.variation is not None, window.session.message
+    assert synthesis.result is not None, window.session.message
     say("generating", heart)
     assert len(heart.gaps) > 5, "the window stood still until all was done"
     assert threads

@@ -204,6 +204,31 @@ def test_the_button_generates_at_the_last_click_with_the_panels_settings(
     assert window.viewer.dims.nsteps[0] == 2
 
 
+def test_the_panel_walks_between_the_last_two_clicks(window, models):
+    panel = window.panel.synthesis
+    window.press(window.panel.similarity.tool)
+    window.click(*ON_PINK)
+    window.until_heatmap()
+    assert not panel.walk.isEnabled()
+    window.click(ON_PINK[0] + 60, ON_PINK[1] + 40)
+    window.until(lambda: panel.walk.isEnabled())
+    panel.frames.setValue(3)
+    panel.steps.setValue(2)
+    window.press(panel.walk)
+    window.until_generated()
+    layer = window.layer("synthetic")
+    assert layer.name == "Synthetic walk · bundled · seed 0"
+    assert window.viewer.dims.axis_labels[0] == "frame"
+    told = layer.metadata["napari_pathfm"]["provenance"]
+    assert [p["details"]["fraction"] for p in told] == [0, 0.5, 1]
+    # It stands at the first of the two places.
+    centre = window.session.current.level0(
+        layer.data_to_world((0, (TILE - 1) / 2, (TILE - 1) / 2))
+    )
+    assert centre == pytest.approx(ON_PINK, abs=NEAR)
+    assert "way between" in panel.cosines.text()
+
+
 def test_tissue_is_seen_forming_and_can_be_cancelled(window, models):
     models.fake_generator.step_s = 0.05
     window.move(*ON_PINK)

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathfm.cli import _generate_walk
 from napari_pathfm.cli._bar import progress_bar
 from napari_pathfm.cli._options import (
     add_device,
@@ -21,7 +22,9 @@ from napari_pathfm.errors import OutputError
 if TYPE_CHECKING:
     import argparse
 
-    from napari_pathfm.generators import Generator
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.generators import Generator, OnStep
+    from napari_pathfm.slides import Slide
     from napari_pathfm.synthesis import Variation
 
 
@@ -59,48 +62,68 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_device(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     add_json(parser)
-    parser.set_defaults(run=run)
+    _generate_walk.add_options(parser)
+    parser.set_defaults(run=run, refuse=parser.error)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Generate, and write PNGs, a contact sheet and the region for QuPath."""
+    """Generate, and write PNGs, pictures that show them together, and the region."""
     from napari_pathfm.encoders import load_encoder
     from napari_pathfm.generators import generator_spec
     from napari_pathfm.slides import open_slide
-    from napari_pathfm.synthesis import check_points, vary
+    from napari_pathfm.synthesis import check_points
 
+    _generate_walk.check(options)
     spec = generator_spec(options.generator)
     with open_slide(options.slide, mpp=options.mpp) as slide:
         slide.require_mpp()
-        check_points(slide, options.at)
+        check_points(slide, [*options.at, *([options.to] if options.to else [])])
         _make_folder(options.out)
         generator = _load(options)
         encoder = load_encoder(
             spec.encoder, weights=options.encoder_weights, device=options.device
         )
+        work = _generate_walk.walk_and_write if options.to else _vary_and_write
         with progress_bar(spec.title, "step") as draw:
-            variation = vary(
-                slide,
-                options.at,
-                generator,
-                encoder,
-                n=options.n,
-                seed=options.seed,
-                steps=options.steps,
-                guidance=options.guidance,
-                on_step=lambda step, total, _preview: draw(step, total),
+            report = work(
+                options, slide, generator, encoder, lambda step, n, _: draw(step, n)
             )
-        stem = f"{slide.name}_{options.at[0][0]:.0f}_{options.at[0][1]:.0f}"
-    report = _write(variation, options.out, stem)
-    lines = [
+    if spec.notice:
+        print(f"{spec.title}: {spec.notice}", file=sys.stderr)
+    lines = _generate_walk.lines(report) if options.to else _lines(report)
+    show(report, lines, as_json=options.json)
+
+
+def _vary_and_write(
+    options: argparse.Namespace,
+    slide: Slide,
+    generator: Generator,
+    encoder: Encoder,
+    on_step: OnStep,
+) -> dict[str, Any]:
+    from napari_pathfm.synthesis import vary
+
+    made = vary(
+        slide,
+        options.at,
+        generator,
+        encoder,
+        n=options.n,
+        seed=options.seed,
+        steps=options.steps,
+        guidance=options.guidance,
+        on_step=on_step,
+    )
+    (x, y), *_ = options.at
+    return _write(made, options.out, f"{slide.name}_{x:.0f}_{y:.0f}")
+
+
+def _lines(report: dict[str, Any]) -> list[str]:
+    return [
         f"{entry['file']}: seed {entry['seed']}, "
         f"cosine to condition {entry['cosine_to_condition']:.3f}"
         for entry in report["images"]
-    ]
-    lines += [f"{report['contact_sheet']}: real tile and variants", report["geojson"]]
-    if spec.notice:
-        print(f"{spec.title}: {spec.notice}", file=sys.stderr)
-    show(report, lines, as_json=options.json)
+    ] + [f"{report['contact_sheet']}: real tile and variants", report["geojson"]]
 
 
 def _load(options: argparse.Namespace) -> Generator:

@@ -26,11 +26,8 @@ from napari_pathfm.exports._layer_images import (
 from napari_pathfm.exports._layers import export_layers_geojson, layer_features
 from napari_pathfm.exports._objects import QuPathObject
 from napari_pathfm.exports._ome_tiff import export_heatmap_ome_tiff
-from napari_pathfm.exports._png import (
-    export_contact_sheet,
-    export_png,
-    read_provenance,
-)
+from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
+from napari_pathfm.exports._sheet import export_animation, export_contact_sheet
 from napari_pathfm.exports._tiles import (
     heatmap_tiles,
     synthetic_features,
@@ -43,6 +40,7 @@ __all__ = [
     "QuPathObject",
     "annotation_feature",
     "class_color",
+    "export_animation",
     "export_contact_sheet",
     "export_heatmap_geojson",
     "export_heatmap_ome_tiff",
@@ -56,6 +54,7 @@ __all__ = [
     "object_id",
     "read_geojson",
     "read_provenance",
+    "read_synthetic",
     "synthetic_features",
     "synthetic_from_layer",
     "tile_features",

@@ -6,7 +6,11 @@ from napari_pathfm.generators._catalogue import (
     load_generator,
 )
 from napari_pathfm.generators._generator import Generator, OnStep
-from napari_pathfm.generators._image import Provenance, SyntheticImage
+from napari_pathfm.generators._image import (
+    Provenance,
+    SyntheticImage,
+    condition_hash,
+)
 from napari_pathfm.generators._spec import GeneratorSpec
 
 __all__ = [
@@ -16,6 +20,7 @@ __all__ = [
     "OnStep",
     "Provenance",
     "SyntheticImage",
+    "condition_hash",
     "generator_spec",
     "load_generator",
 ]

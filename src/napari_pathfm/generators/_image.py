@@ -35,9 +35,14 @@ class Provenance:
     slide, slide_fingerprint : str or None
         Where the condition was read.
     points : list of [x, y]
-        Level-0 pixels whose tiles' mean embedding is the condition.
+        Level-0 pixels whose tiles' mean embedding is the condition; of a walk, its
+        start and its end.
     box : [x, y, width, height] or None
         Level-0 square that the image stands for.
+    action : str
+        What was asked for: ``"vary"``, ``"walk"``.
+    details : dict
+        What only that action has: the path of a walk and the fraction of the way.
     fidelity : dict
         Figures measured on the image, such as the cosine to its condition.
     software : str
@@ -61,6 +66,8 @@ class Provenance:
     slide_fingerprint: str | None = None
     points: tuple[tuple[float, float], ...] = ()
     box: tuple[float, float, float, float] | None = None
+    action: str = "vary"
+    details: dict[str, Any] = field(default_factory=dict)
     fidelity: dict[str, float] = field(default_factory=dict)
     notice: str = ""
     software: str = ""

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-BackendName = Literal["openslide", "tifffile"]
+    from napari_pathfm.slides._tiles import TiffTiles
+
+BackendName = Literal["openslide", "tifffile", "direct"]
 
 # A level whose resolution lies this close to the one asked for is read as it is.
 DIRECT_TOLERANCE = 0.01
@@ -42,24 +44,36 @@ class Sampling:
     level : int
         The level they come from.
     downsample : float
-        Level-0 pixels per pixel read. Equal to the level's own downsample when the
-        level is read as it is; otherwise the region is resized.
+        Level-0 pixels per pixel read. Equal to the level's own downsample times
+        `factor` when its pixels are taken as they are; otherwise the region is resized.
+    factor : int
+        By how much tiles shrink while they are decoded; 1 mostly.
     """
 
     level: int
     downsample: float
+    factor: int = 1
 
 
 class Backend(Protocol):
-    """A reader of one file; `Slide` is what the rest of the program sees."""
+    """A reader of one file; `Slide` is what the rest of the program sees.
+
+    ``reading`` says for people how pixels are read, and why so.
+    """
 
     name: BackendName
     vendor: str
     levels: tuple[Level, ...]
     tile_sizes: tuple[tuple[int, int], ...]
+    reading: str
     mpp: tuple[float, float] | None
     objective: float | None
     associated: tuple[str, ...]
+
+    @property
+    def tiles(self) -> TiffTiles | None:
+        """The tiles, or None where only whole regions can be read."""
+        ...
 
     def read(
         self, level: int, x: int, y: int, width: int, height: int
@@ -76,16 +90,37 @@ class Backend(Protocol):
         ...
 
 
-def choose_level(levels: tuple[Level, ...], downsample: float) -> Sampling:
-    """Choose the coarsest level that is not coarser than `downsample` (within 1 %)."""
-    best = 0
-    for index, level in enumerate(levels):
-        if level.downsample <= downsample * (1 + DIRECT_TOLERANCE):
-            best = index
-    own = levels[best].downsample
-    if abs(own / downsample - 1) <= DIRECT_TOLERANCE:
-        return Sampling(best, own)
-    return Sampling(best, downsample)
+def choose_level(
+    levels: tuple[Level, ...],
+    downsample: float,
+    factors: tuple[tuple[int, ...], ...] | None = None,
+) -> Sampling:
+    """Choose the coarsest pixels that are not coarser than `downsample` (within 1 %).
+
+    Parameters
+    ----------
+    levels : tuple of Level
+        What the file holds.
+    downsample : float
+        Level-0 pixels per pixel that is asked for.
+    factors : tuple of tuple of int, optional
+        By how much the tiles of each level can shrink while they are decoded. Among
+        equals a stored level comes first, then the least shrinking.
+    """
+    steps = sorted({f for own in factors for f in own}) if factors else [1]
+    best, finest = Sampling(0, levels[0].downsample), levels[0].downsample
+    for factor in steps:
+        for index, level in enumerate(levels):
+            if factors and factor not in factors[index]:
+                continue
+            own = level.downsample * factor
+            if own <= downsample * (1 + DIRECT_TOLERANCE) and (
+                own > finest * (1 + DIRECT_TOLERANCE)
+            ):
+                best, finest = Sampling(index, own, factor), own
+    if abs(finest / downsample - 1) <= DIRECT_TOLERANCE:
+        return best
+    return Sampling(best.level, downsample, best.factor)
 
 
 def position(start: int, downsample: float) -> float:

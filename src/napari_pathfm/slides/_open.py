@@ -38,10 +38,13 @@ def open_slide(
     *,
     mpp: float | None = None,
     backend: BackendName | None = None,
+    scaled_decode: bool = True,
 ) -> Slide:
     """Open a whole-slide image.
 
-    OpenSlide reads every format that it knows. tifffile reads OME-TIFF, other tiled or
+    OpenSlide reads every format that it knows; where the file is a TIFF whose tiles,
+    decoded directly, give OpenSlide's own pixels, they are decoded directly, which is
+    many times faster. tifffile reads OME-TIFF, other tiled or
     pyramidal TIFF, and TIFF without tiles up to 400 million pixels. Pixels must be
     8-bit RGB or RGBA.
 
@@ -52,8 +55,12 @@ def open_slide(
         files.
     mpp : float, optional
         Micrometres per level-0 pixel, 0.01 to 100; takes precedence over the file's.
-    backend : {"openslide", "tifffile"}, optional
-        Read with this one; chosen by format otherwise.
+    backend : {"direct", "openslide", "tifffile"}, optional
+        Read with this one; chosen by format, and by comparing, otherwise.
+    scaled_decode : bool
+        Let JPEG tiles shrink by 2, 4 or 8 while they are decoded, where pixels that
+        much larger are asked for: faster, and within the difference of two ordinary
+        ways of resizing. Otherwise they are decoded in full, and resized.
 
     Returns
     -------
@@ -71,27 +78,35 @@ def open_slide(
         mpp = check_mpp(mpp)
     file = Path(path)
     _check_file(file)
-    reader = _choose(file, backend)
-    return Slide(file, reader, _fingerprint(file, reader.levels[0]), mpp)
+    reader = _choose(file, backend, scaled_decode)
+    fingerprint = _fingerprint(file, reader.levels[0])
+    return Slide(file, reader, fingerprint, mpp, scaled_decode=scaled_decode)
 
 
 def reopen(
-    path: Path, mpp: float | None, backend: BackendName, fingerprint: str
+    path: Path,
+    mpp: float | None,
+    backend: BackendName,
+    fingerprint: str,
+    scaled_decode: bool,
 ) -> Slide:
     """Open a slide again in another process, and make sure that it is the same one."""
-    slide = open_slide(path, mpp=mpp, backend=backend)
+    slide = open_slide(path, mpp=mpp, backend=backend, scaled_decode=scaled_decode)
     if slide.fingerprint != fingerprint:
         slide.close()
         raise SlideError(f"{path.name} has changed since it was opened: open it again")
     return slide
 
 
-def _choose(file: Path, backend: BackendName | None) -> Backend:
+def _choose(file: Path, backend: BackendName | None, scaled: bool) -> Backend:
     """Open the file with the backend that shows most of it."""
+    from napari_pathfm.slides._direct import read_directly
     from napari_pathfm.slides._tifffile import TifffileBackend
 
-    if backend not in (None, "openslide", "tifffile"):
-        raise SlideError(f"no backend {backend!r}: choose openslide or tifffile")
+    if backend not in (None, "direct", "openslide", "tifffile"):
+        raise SlideError(
+            f"no backend {backend!r}: choose direct, openslide or tifffile"
+        )
     vendor = detect_vendor(file)
     # NDPI keeps 64-bit offsets in 32-bit fields, which would look truncated.
     problem = None if vendor == "hamamatsu" else tiff_problem(file)
@@ -99,7 +114,7 @@ def _choose(file: Path, backend: BackendName | None) -> Backend:
         raise SlideError(f"{file.name} {problem}: copy it again from its source")
     if backend == "tifffile" or (backend is None and vendor is None):
         _check_tiff(file)
-        return TifffileBackend(file)
+        return TifffileBackend(file, scaled=scaled)
     if vendor is None:
         raise SlideError(
             f"{file.name} is no slide that OpenSlide knows: leave the choice of the "
@@ -108,11 +123,24 @@ def _choose(file: Path, backend: BackendName | None) -> Backend:
     if vendor == "generic-tiff":
         # OpenSlide takes any tiled TIFF, makes RGB of whatever is in it, and does not
         # see the SubIFDs in which an OME-TIFF keeps its levels.
-        reader = TifffileBackend(file)
+        reader = TifffileBackend(file, scaled=scaled)
         if reader.vendor == "ome-tiff" and backend is None:
             return reader
         reader.close()
-    return OpenSlideBackend(file)
+    reference = OpenSlideBackend(file)
+    if backend == "openslide":
+        return reference
+    direct = read_directly(file, reference, scaled=scaled)
+    if not isinstance(direct, str):
+        return direct
+    if backend == "direct":
+        reference.close()
+        raise SlideError(
+            f"{file.name} cannot be decoded directly ({direct}): leave the choice of "
+            "the backend open"
+        )
+    reference.reading = f"OpenSlide ({direct})"
+    return reference
 
 
 def _check_file(file: Path) -> None:

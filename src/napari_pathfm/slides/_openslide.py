@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from napari_pathfm.slides._tiles import TiffTiles
+
 # Decoded slide tiles that OpenSlide keeps for one slide; 256 tiles of 256 px.
 CACHE_BYTES = 64 * 2**20
 
@@ -44,11 +46,13 @@ class OpenSlideBackend:
     """
 
     name: BackendName = "openslide"
+    tiles: TiffTiles | None = None
 
     def __init__(self, path: Path) -> None:
         import openslide
 
         self._path = path
+        self.reading = "OpenSlide"
         self._lock = threading.Lock()
         self._cache = openslide.OpenSlideCache(CACHE_BYTES)
         self._handle: openslide.OpenSlide | None = self._open()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_pathfm.slides._levels import start_of
-from napari_pathfm.slides._regions import read_box, read_whole
+from napari_pathfm.slides._regions import factors_of, read_box, read_whole
 from napari_pathfm.slides._resample import BOX
 
 if TYPE_CHECKING:
@@ -143,8 +143,17 @@ class _Block:
             return slide.reader.read(level.source, *start, width, height)
         # The whole level is spread over the whole slide, as napari spreads it.
         scale_x, scale_y = own.width / level.width, own.height / level.height
+        factor = 1
+        if (factors := factors_of(slide.reader)) is not None:
+            near = max(1, round(scale_x))
+            factor = near if near in factors[level.source] else 1
+            if scale_x == scale_y == factor:
+                tiles = slide.reader.tiles
+                assert tiles is not None
+                return tiles.stored(level.source, factor, x, y, width, height)
+        scale_x, scale_y = scale_x / factor, scale_y / factor
         box = (x * scale_x, y * scale_y, (x + width) * scale_x, (y + height) * scale_y)
-        return read_box(slide.reader, level.source, box, (width, height), BOX)
+        return read_box(slide.reader, level.source, box, (width, height), BOX, factor)
 
 
 def _chunk(slide: Slide, level: PyramidLevel) -> tuple[int, int]:

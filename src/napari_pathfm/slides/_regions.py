@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_pathfm.errors import SlideError
@@ -28,6 +29,11 @@ def nearest(value: float) -> int:
     return math.floor(value + 0.5)
 
 
+def factors_of(reader: Backend) -> tuple[tuple[int, ...], ...] | None:
+    """By how much the tiles of each level can shrink while they are decoded."""
+    return None if reader.tiles is None else reader.tiles.factors
+
+
 def read_sampled(
     reader: Backend,
     x: float,
@@ -42,13 +48,19 @@ def read_sampled(
     A level that is read as it is gives its stored pixels from the one nearest to ``(x,
     y)``. Otherwise the result begins at exactly ``(x, y)``.
     """
-    own = reader.levels[sampling.level].downsample
+    own = reader.levels[sampling.level].downsample * sampling.factor
     if sampling.downsample == own:
-        column, row = start_of(nearest(x / own), own), start_of(nearest(y / own), own)
-        return reader.read(sampling.level, column, row, width, height)
+        column, row = nearest(x / own), nearest(y / own)
+        if reader.tiles is not None:
+            return reader.tiles.stored(
+                sampling.level, sampling.factor, column, row, width, height
+            )
+        start = start_of(column, own), start_of(row, own)
+        return reader.read(sampling.level, *start, width, height)
     left, top, step = x / own, y / own, sampling.downsample / own
     box = (left, top, left + width * step, top + height * step)
-    return read_box(reader, sampling.level, box, (width, height), filter_)
+    size = (width, height)
+    return read_box(reader, sampling.level, box, size, filter_, sampling.factor)
 
 
 def read_box(
@@ -57,13 +69,18 @@ def read_box(
     box: tuple[float, float, float, float],
     size: tuple[int, int],
     filter_: Image.Resampling = BICUBIC,
+    factor: int = 1,
 ) -> NDArray[np.uint8]:
-    """Read ``(left, top, right, bottom)`` of a level as ``(width, height)`` pixels."""
+    """Read ``(left, top, right, bottom)`` as ``(width, height)`` pixels.
 
-    def read(x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
-        return reader.read(level, x, y, width, height)
-
-    return resample(read, reader.levels[level].downsample, box, size, filter_)
+    The box is in pixels of the level, shrunk by `factor` (backends with tiles only).
+    """
+    tiles = reader.tiles
+    if tiles is None:
+        own = reader.levels[level].downsample
+        return resample(partial(reader.read, level), own, box, size, filter_)
+    # Tiles are read from any pixel of the level, and no fraction of one comes up.
+    return resample(partial(tiles.stored, level, factor), 1.0, box, size, filter_)
 
 
 def read_whole(
@@ -74,8 +91,9 @@ def read_whole(
     level = reader.levels[sampling.level]
     if (level.width, level.height) == size:
         return reader.read(sampling.level, 0, 0, *size)
-    box = (0.0, 0.0, float(level.width), float(level.height))
-    return read_box(reader, sampling.level, box, size, BOX)
+    factor = sampling.factor
+    box = (0.0, 0.0, level.width / factor, level.height / factor)
+    return read_box(reader, sampling.level, box, size, BOX, factor)
 
 
 def overview_sampling(reader: Backend, downsample: float, *, name: str) -> Sampling:
@@ -86,7 +104,7 @@ def overview_sampling(reader: Backend, downsample: float, *, name: str) -> Sampl
     SlideError
         Where that means decoding more than 400 million pixels.
     """
-    sampling = choose_level(reader.levels, downsample)
+    sampling = choose_level(reader.levels, downsample, factors_of(reader))
     level = reader.levels[sampling.level]
     if level.width * level.height > MAX_OVERVIEW_PIXELS:
         raise SlideError(

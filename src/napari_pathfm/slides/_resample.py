@@ -61,8 +61,7 @@ def resample(
     left, top, right, bottom = box
     width, height = size
     scale_x, scale_y = (right - left) / width, (bottom - top) / height
-    margin_x = math.ceil(_SUPPORT[filter_] * max(scale_x, 1.0)) + 1
-    margin_y = math.ceil(_SUPPORT[filter_] * max(scale_y, 1.0)) + 1
+    margin_x, margin_y = _margin(scale_x, filter_), _margin(scale_y, filter_)
 
     def span(low: float, high: float, margin: int) -> tuple[int, int, float]:
         """Give start (level 0), pixels to read, and where the read begins (level)."""
@@ -83,3 +82,32 @@ def resample(
         resized = image.resize((width, last - first), filter_, box=within)
         result[first:last] = np.asarray(resized)
     return result
+
+
+def extent(
+    box: tuple[float, float, float, float],
+    size: tuple[int, int],
+    filter_: Image.Resampling = BICUBIC,
+) -> tuple[int, int, int, int]:
+    """Tell what `resample` reads of a level whose pixels it may begin at.
+
+    Returns
+    -------
+    (int, int, int, int)
+        ``(column, row, width, height)``, for a region that is no larger than a band.
+    """
+    left, top, right, bottom = box
+    margin_x = _margin((right - left) / size[0], filter_)
+    margin_y = _margin((bottom - top) / size[1], filter_)
+    column, row = math.floor(left) - margin_x, math.floor(top) - margin_y
+    return (
+        column,
+        row,
+        math.ceil(right - column) + margin_x,
+        math.ceil(bottom - row) + margin_y,
+    )
+
+
+def _margin(scale: float, filter_: Image.Resampling) -> int:
+    """Pixels beyond the box that the filter sees."""
+    return math.ceil(_SUPPORT[filter_] * max(scale, 1.0)) + 1

@@ -14,10 +14,15 @@ from napari_pathfm.slides._mpp import (
     missing_mpp_message,
     resolve_mpp,
 )
-from napari_pathfm.slides._regions import nearest, read_sampled, read_whole
+from napari_pathfm.slides._regions import (
+    factors_of,
+    nearest,
+    read_sampled,
+    read_whole,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -49,8 +54,11 @@ class Slide:
         The file's stem.
     vendor : str
         The format's family: OpenSlide's word, or ``ome-tiff``, ``imagej``.
-    backend : {"openslide", "tifffile"}
-        What reads the file.
+    backend : {"direct", "openslide", "tifffile"}
+        What reads the file: its tiles decoded directly, with what OpenSlide knows of
+        it; OpenSlide; or its tiles alone.
+    reading : str
+        How its pixels are read and why so, for people.
     fingerprint : str
         32 hex digits made of the file's size, its first and last 64 KiB and the size of
         level 0; the same wherever the file lies and whenever it was written.
@@ -64,15 +72,24 @@ class Slide:
         Where `mpp` comes from; ``"objective"`` means derived as 10 / magnification.
     objective : float or None
         The objective's magnification.
+    scaled_decode : bool
+        Whether JPEG tiles may shrink while they are decoded.
     associated : tuple of str
         Names of the associated images, never the label. (A macro shows the whole glass,
         which on some scanners includes the label: treat it with the same care.)
     """
 
     def __init__(
-        self, path: Path, backend: Backend, fingerprint: str, mpp: float | None
+        self,
+        path: Path,
+        backend: Backend,
+        fingerprint: str,
+        mpp: float | None,
+        *,
+        scaled_decode: bool = True,
     ) -> None:
         self.reader = backend
+        self.scaled_decode = scaled_decode
         self._given_mpp = mpp
         self._coarsest: NDArray[np.uint8] | None = None
         self._coarsest_lock = threading.Lock()
@@ -80,6 +97,7 @@ class Slide:
         self.name = path.stem
         self.vendor = backend.vendor
         self.backend: BackendName = backend.name
+        self.reading = backend.reading
         self.fingerprint = fingerprint
         self.levels: tuple[Level, ...] = backend.levels
         self.dimensions = (self.levels[0].width, self.levels[0].height)
@@ -124,7 +142,8 @@ class Slide:
         SlideError
             Where `mpp` is no such number.
         """
-        return choose_level(self.levels, check_mpp(mpp) / self.require_mpp())
+        downsample = check_mpp(mpp) / self.require_mpp()
+        return choose_level(self.levels, downsample, factors_of(self.reader))
 
     def read(
         self,
@@ -270,8 +289,13 @@ class Slide:
         *,
         batch: int = 64,
         indices: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+        on_error: Callable[[int, int, int, SlideError], object] | None = None,
+        threads: int | None = None,
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
         """Read the tiles of a grid, in order, some batches ahead of whoever takes them.
+
+        Where the file's tiles can be decoded directly each is decoded once for all the
+        tiles of the grid that touch it.
 
         Parameters
         ----------
@@ -281,6 +305,11 @@ class Slide:
             Tiles at a time.
         indices : sequence of int, optional
             Which tiles, by their row in ``grid.coords``; all by default.
+        on_error : callable, optional
+            Called as ``on_error(index, x, y, error)``, with the tile's row and level-0
+            corner, for a tile that cannot be read; it is left out, and the others come.
+        threads : int, optional
+            How many read; as many as there are processors, up to eight, by default.
 
         Yields
         ------
@@ -292,12 +321,19 @@ class Slide:
         Raises
         ------
         SlideError
-            Where the grid does not fit the slide, an index does not exist, or a tile is
-            damaged; the tiles before that one come first.
+            Where the grid does not fit the slide, an index does not exist, or, without
+            `on_error`, a tile is damaged; the tiles before that one come first.
         """
         from napari_pathfm.slides._stream import stream_tiles
 
-        return stream_tiles(self, grid, batch=batch, indices=indices)
+        return stream_tiles(
+            self,
+            grid,
+            batch=batch,
+            indices=indices,
+            on_error=on_error,
+            threads=threads,
+        )
 
     def close(self) -> None:
         """Close the file; reads under way end first, later ones raise `SlideError`."""
@@ -325,7 +361,13 @@ class Slide:
     def __reduce__(self) -> tuple[Any, ...]:
         from napari_pathfm.slides._open import reopen
 
-        return reopen, (self.path, self._given_mpp, self.backend, self.fingerprint)
+        return reopen, (
+            self.path,
+            self._given_mpp,
+            self.backend,
+            self.fingerprint,
+            self.scaled_decode,
+        )
 
     def _check_size(self, size: int) -> int:
         try:

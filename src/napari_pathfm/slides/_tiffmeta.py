@@ -86,6 +86,24 @@ def level_pages(tif: TiffFile) -> list[TiffPage]:
     return levels
 
 
+def pages_of_sizes(
+    tif: TiffFile, sizes: list[tuple[int, int]]
+) -> list[TiffPage] | None:
+    """Find one tiled RGB page of each ``(width, height)``; None where one is missing.
+
+    Where several pages have the size, as the planes of a stack do, none is the one.
+    """
+    from tifffile import TiffPage
+
+    found: dict[tuple[int, int], list[TiffPage]] = {}
+    for page in (tif.pages[i] for i in range(len(tif.pages))):
+        if isinstance(page, TiffPage) and page.is_tiled and refusal(page) is None:
+            size = page.imagewidth, page.imagelength
+            found.setdefault(size, []).append(page)
+    pages = [found.get(size, []) for size in sizes]
+    return [own[0] for own in pages] if all(len(own) == 1 for own in pages) else None
+
+
 def level_facts(pages: list[TiffPage]) -> tuple[Level, ...]:
     """Give the levels' sizes and downsamples, as OpenSlide reckons them."""
     width, height = pages[0].imagewidth, pages[0].imagelength

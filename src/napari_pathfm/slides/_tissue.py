@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -155,6 +155,9 @@ def tissue_mask(slide: Slide) -> TissueMask:
     nominal = _PIXEL_LEVEL0 if slide.mpp is None else _PIXEL_UM / slide.mpp
     step = max(1.0, nominal, max(width, height) / _MAX_SIDE)
     sampling = overview_sampling(slide.reader, step, name=slide.path.name)
+    if sampling.factor > 1:
+        # Which pixels a mask has must not depend on how a machine decodes tiles.
+        sampling = replace(sampling, downsample=step)
     step = sampling.downsample
     green_loss = _green_loss(slide, sampling)
     smooth = ndimage.gaussian_filter(green_loss, _SIGMA, mode="nearest")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.demo import Figure
     from napari_pathfm.heatmaps import Heatmap
-    from napari_pathfm.synthesis import Variation
+    from napari_pathfm.synthesis import PlacedImages
     from napari_pathfm.viewer.session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
 
@@ -167,13 +167,13 @@ def _heatmap(
 
 def _synthesis(
     story: Story, session: Session, state: SlideState, place: tuple[float, float]
-) -> Variation:
+) -> PlacedImages:
     synthesis = session.synthesis
     synthesis.n = _VARIANTS
     began = time.monotonic()
     synthesis.generate_at(*place)
     _wait(lambda: not synthesis.running)
-    variation = synthesis.variation
+    variation = synthesis.result
     if variation is None:
         raise PathfmError(f"no tissue came: {session.message or 'no reason given'}")
     seconds = time.monotonic() - began
@@ -195,7 +195,7 @@ def _synthesis(
     return variation
 
 
-def _export(story: Story, heatmap: Heatmap, variation: Variation) -> None:
+def _export(story: Story, heatmap: Heatmap, variation: PlacedImages) -> None:
     from napari_pathfm import exports
     from napari_pathfm.demo import Figure
 

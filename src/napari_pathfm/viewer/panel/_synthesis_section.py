@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton
 
 from napari_pathfm.viewer._canvas_tool import KEY
 from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
@@ -52,6 +52,13 @@ class SynthesisSection(Section):
         self.button.setToolTip(
             f"At the last click. {KEY} generates under the mouse, without a click."
         )
+        self.walk = QPushButton("Walk between the last two clicks")
+        self.walk.setToolTip(
+            "Goes from the first place to the second along their embeddings, with the "
+            "same noise, so that only the tissue changes. A slider steps through the "
+            "frames."
+        )
+        self.frames = Number(2, 99)
         self.place = hint()
         self.progress = ProgressRow()
         self.cosines = QLabel()
@@ -69,6 +76,7 @@ class SynthesisSection(Section):
         self.body.addLayout(self._settings())
         self.body.addWidget(self.trust)
         self.body.addWidget(self.button)
+        self.body.addLayout(self._walk_row())
         self.body.addWidget(self.place)
         self.body.addWidget(self.progress)
         self.body.addWidget(self.cosines)
@@ -76,17 +84,19 @@ class SynthesisSection(Section):
 
         self.generator.currentIndexChanged.connect(self._on_generator)
         self.trust.toggled.connect(lambda on: self._set("trust_remote_code", on))
-        for name in ("n", "seed", "steps", "guidance"):
+        for name in ("n", "seed", "steps", "guidance", "frames"):
             field = getattr(self, name)
             field.valueChanged.connect(lambda value, name=name: self._set(name, value))
         self.button.clicked.connect(lambda: session.synthesis.generate())
+        self.walk.clicked.connect(lambda: session.synthesis.walk())
         self.progress.cancelled.connect(session.synthesis.cancel)
 
     def refresh(self) -> None:
         """Show the session's settings, work and result."""
         synthesis = self._session.synthesis
         fields = (self.generator, self.n, self.seed, self.steps, self.guidance)
-        with quietly(*fields, self.trust):
+        with quietly(*fields, self.frames, self.trust):
+            self.frames.setValue(synthesis.frames)
             self.generator.setCurrentIndex(self.generator.findData(synthesis.generator))
             self.n.setValue(synthesis.n)
             self.seed.setValue(synthesis.seed)
@@ -113,6 +123,7 @@ class SynthesisSection(Section):
         target = synthesis.target
         ready = state is not None and state.mpp is not None and not synthesis.running
         self.button.setEnabled(ready and target is not None)
+        self.walk.setEnabled(ready and synthesis.walk_ends is not None)
         if synthesis.running:
             set_hint(self.place, "")
         elif state is None or state.mpp is None:
@@ -124,22 +135,34 @@ class SynthesisSection(Section):
             set_hint(self.place, f"At the last click: x {x:,.0f}, y {y:,.0f} px")
 
     def _refresh_result(self) -> None:
-        variation = self._session.synthesis.variation
+        result = self._session.synthesis.result
         state = self._session.current
         own = (
-            variation is not None
+            result is not None
             and state is not None
-            and variation.slide_fingerprint == state.fingerprint
+            and result.slide_fingerprint == state.fingerprint
         )
         self.cosines.setVisible(own)
         self.caution.setVisible(own)
-        if own and variation is not None:
-            figures = "  ".join(f"{value:.2f}" for value in variation.fidelity)
-            self.cosines.setText(f"Cosine to the real tile: {figures}")
+        if own and result is not None:
+            figures = "  ".join(f"{value:.2f}" for value in result.fidelity)
+            to = "real tile" if result.axis == "variant" else "way between"
+            self.cosines.setText(f"Cosine to the {to}: {figures}")
             self.cosines.setToolTip(
-                "One figure per variant, in the slider's order: 1 means that the "
-                "encoder sees no difference."
+                f"One figure per {result.axis}, in the slider's order: 1 means that "
+                "the encoder sees no difference."
             )
+
+    def _walk_row(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self.walk, 1)
+        label = QLabel("Frames")
+        label.setBuddy(self.frames)
+        for widget in (label, self.frames):
+            widget.setToolTip("Of a walk, both ends included.")
+            row.addWidget(widget)
+        return row
 
     def _settings(self) -> QGridLayout:
         grid = QGridLayout()

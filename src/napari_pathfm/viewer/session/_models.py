@@ -15,7 +15,7 @@ from napari_pathfm.viewer._imports import import_for_layers, import_models
 if TYPE_CHECKING:
     from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.generators import Generator, GeneratorSpec
-    from napari_pathfm.synthesis import Variation
+    from napari_pathfm.synthesis import Variation, Walk
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,12 @@ class Models:
         from napari_pathfm.synthesis import vary
 
         return vary(*arguments, **keywords)
+
+    def walk(self, *arguments: Any, **keywords: Any) -> Walk:
+        """Generate what lies between two places: `synthesis.walk`."""
+        from napari_pathfm.synthesis import walk
+
+        return walk(*arguments, **keywords)
 
 
 def _choice(spec: Any, tile_um: float) -> Choice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
@@ -15,10 +15,14 @@ from napari_pathfm.viewer.session._synthetic_layers import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_pathfm.synthesis import Variation
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.generators import Generator
+    from napari_pathfm.synthesis import PlacedImages, Variation, Walk
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._models import Choice
     from napari_pathfm.viewer.session._session import Session
@@ -34,14 +38,16 @@ class Synthesis:
     ----------
     n, seed : int
         Variants, and the seed of the first.
+    frames : int
+        Of a walk, both ends included.
     steps, guidance : int, float
         Of the sampler.
     trust_remote_code : bool
         Whether the person agrees to run code that the generator's repository brings.
     job : Job or None
         The latest run.
-    variation : Variation or None
-        The latest result.
+    result : PlacedImages or None
+        The latest variants or walk.
     """
 
     changed = Signal()
@@ -53,11 +59,12 @@ class Synthesis:
         self._cursor: Point | None = None
         self.n = 4
         self.seed = 0
+        self.frames = 9
         self.steps = 25
         self.guidance = 1.5
         self.trust_remote_code = False
         self.job: Job | None = None
-        self.variation: Variation | None = None
+        self.result: PlacedImages | None = None
         self.generator = "bundled"
         session.viewer.cursor.events.position.connect(self._on_cursor)
 
@@ -96,6 +103,13 @@ class Synthesis:
         return likes[-1] if likes else None
 
     @property
+    def walk_ends(self) -> tuple[Point, Point] | None:
+        """The last two places clicked to be like, level-0; None with fewer."""
+        state = self._session.current
+        likes = [] if state is None else state.prompts.points("like")
+        return (likes[-2], likes[-1]) if len(likes) > 1 else None
+
+    @property
     def running(self) -> bool:
         """Whether tissue is being generated."""
         return self.job is not None and self.job.running
@@ -122,19 +136,62 @@ class Synthesis:
             self.generate_at(*target)
 
     def generate_at(self, x: float, y: float) -> None:
-        """Generate at a level-0 place of the current slide."""
+        """Generate variants at a level-0 place of the current slide."""
+        state = self._ready((x, y))
+        if state is None:
+            return
+        models, slide, n = self._session.models, state.slide, self.n
+
+        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Variation:
+            return models.vary(slide, [(x, y)], generator, encoder, n=n, **settings)
+
+        self._run("Generating tissue", make, state, (x, y))
+
+    def walk(self) -> None:
+        """Generate what lies between the last two places clicked to be like."""
+        ends = self.walk_ends
+        if ends is None:
+            self._session.say("Click two places: the walk goes from one to the other.")
+            return
+        start, end = ends
+        state = self._ready(start, end)
+        if state is None:
+            return
+        models, slide, frames = self._session.models, state.slide, self.frames
+
+        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Walk:
+            return models.walk(
+                slide, start, end, generator, encoder, frames=frames, **settings
+            )
+
+        self._run("Walking", make, state, start)
+
+    def _ready(self, *places: Point) -> SlideState | None:
+        """Give the current slide if work at places of it makes sense, or say no."""
         state = self._session.current
         if self.running:
             self._session.say("Still generating: wait, or cancel.")
-            return
-        if state is None or self._session.ready_at(state.world(x, y)) is None:
-            return
-        models, slide = self._session.models, state.slide
-        name, trust = self._generator, self.trust_remote_code
-        n, seed = self.n, self.seed
-        steps, guidance = self.steps, self.guidance
+            return None
+        if state is None:
+            return None
+        for place in places:
+            if self._session.ready_at(state.world(*place)) is None:
+                return None
+        return state
 
-        def work(job: Job) -> Variation:
+    def _run(
+        self,
+        title: str,
+        make: Callable[..., PlacedImages],
+        state: SlideState,
+        place: Point,
+    ) -> None:
+        """Have a worker load both models and call ``make(generator, encoder, ...)``."""
+        models, name = self._session.models, self._generator
+        trust = self.trust_remote_code
+        settings = {"seed": self.seed, "steps": self.steps, "guidance": self.guidance}
+
+        def work(job: Job) -> PlacedImages:
             job.say("loading the generator")
             generator = models.generator(name, trust_remote_code=trust)
             encoder = models.encoder(generator.spec.encoder)
@@ -148,21 +205,11 @@ class Synthesis:
                     job.publish(preview)
                 return not job.cancelled()
 
-            return models.vary(
-                slide,
-                [(x, y)],
-                generator,
-                encoder,
-                n=n,
-                seed=seed,
-                steps=steps,
-                guidance=guidance,
-                on_step=on_step,
-            )
+            return make(generator, encoder, on_step=on_step, **settings)
 
         self._session.say("")
-        self.job = Job("Generating tissue", "steps")
-        self.job.published.connect(lambda pixels: self._preview(state, (x, y), pixels))
+        self.job = Job(title, "steps")
+        self.job.published.connect(lambda pixels: self._preview(state, place, pixels))
         self.job.changed.connect(self.changed.emit)
         self._session.runner.start(work, self.job, lambda o: self._ended(state, o))
         self.changed.emit()
@@ -184,7 +231,7 @@ class Synthesis:
     def _ended(self, state: SlideState, outcome: Outcome) -> None:
         viewer, soon = self._session.viewer, self._session.runner.soon
         if outcome.state == "done" and state.layer in viewer.layers:
-            self.variation = outcome.value
+            self.result = outcome.value
             layer = show_synthetic(viewer, state, outcome.value)
             soon(lambda: mark_synthetic(layer))
         elif outcome.error is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_pathfm.synthesis import Variation
+    from napari_pathfm.synthesis import PlacedImages
     from napari_pathfm.viewer.session._slide_state import SlideState
 
 # Okabe and Ito's yellow: neither stain nor the heatmap's colours nor a prompt.
@@ -22,7 +22,7 @@ _OUTLINE = "#F0E442"
 
 
 def show_synthetic(
-    viewer: ViewerModel, state: SlideState, variation: Variation
+    viewer: ViewerModel, state: SlideState, variation: PlacedImages
 ) -> Image:
     """Add the variants as one layer with napari's own slider; `mark_synthetic` it."""
     from napari.layers import Image

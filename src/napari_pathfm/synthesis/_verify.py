@@ -1,0 +1,152 @@
+"""Make a synthetic image again from its provenance, and compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_pathfm.errors import PathfmError
+from napari_pathfm.generators import condition_hash
+from napari_pathfm.synthesis._condition import (
+    boxes_around,
+    check_pair,
+    check_points,
+    mix,
+    read_boxes,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.generators import Generator, OnStep, Provenance
+    from napari_pathfm.slides import Slide
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of making an image again.
+
+    Attributes
+    ----------
+    identical : bool
+        Whether every byte is the same.
+    max_difference : int
+        The largest difference of any value, 0 to 255.
+    same_condition : bool
+        Whether the embedding read from the slide was the very same.
+    """
+
+    identical: bool
+    max_difference: int
+    same_condition: bool
+
+
+def verify(
+    pixels: NDArray[np.uint8],
+    provenance: Provenance,
+    generator: Generator,
+    *,
+    slide: Slide | None = None,
+    encoder: Encoder | None = None,
+    on_step: OnStep | None = None,
+) -> Verification:
+    """Generate an image again and compare it with the one at hand.
+
+    Parameters
+    ----------
+    pixels : ndarray
+        uint8 ``(h, w, 3)``.
+    provenance : Provenance
+        What the image says of itself.
+    generator : Generator
+        The one that it names, with the same weights.
+    slide, encoder : Slide and Encoder, optional
+        Those that it names; not needed for an unconditional image.
+    on_step : callable, optional
+        See `OnStep`.
+
+    Raises
+    ------
+    PathfmError
+        If generator, weights, encoder or slide are not those that the provenance names:
+        the message says which.
+    Cancelled
+        If ``on_step`` said so.
+    """
+    _same("generator", provenance.generator, generator.spec.name)
+    _same("generator's weights", provenance.generator_revision, generator.revision)
+    condition = None
+    if provenance.condition_sha256 is not None:
+        if slide is None or encoder is None:
+            raise PathfmError(
+                "the image was made from tissue: the slide and the encoder are needed "
+                "to make it again"
+            )
+        condition = condition_of(provenance, slide, generator, encoder)
+    again = generator.generate(
+        condition,
+        seed=provenance.seed,
+        steps=provenance.steps,
+        guidance=provenance.guidance,
+        on_step=on_step,
+    )[0].pixels
+    if again.shape != pixels.shape:
+        raise PathfmError(
+            f"the image has {pixels.shape[1]} x {pixels.shape[0]} px and comes out "
+            f"with {again.shape[1]} x {again.shape[0]}: it was resized since"
+        )
+    difference = np.abs(again.astype(np.int16) - pixels.astype(np.int16))
+    told = None if condition is None else condition_hash(condition[0])
+    return Verification(
+        identical=not difference.any(),
+        max_difference=int(difference.max(initial=0)),
+        same_condition=told == provenance.condition_sha256,
+    )
+
+
+def condition_of(
+    provenance: Provenance, slide: Slide, generator: Generator, encoder: Encoder
+) -> NDArray[np.float32]:
+    """Read an image's condition from its slide again, float32 ``(1, D)``.
+
+    Raises
+    ------
+    PathfmError
+        If slide or encoder are not those that the provenance names, or it does not say
+        enough.
+    """
+    check_pair(generator.spec, encoder)
+    _same("encoder", provenance.encoder, encoder.spec.name)
+    _same("encoder's weights", provenance.encoder_revision, encoder.revision)
+    _same("slide's fingerprint", provenance.slide_fingerprint, slide.fingerprint)
+    places = check_points(slide, provenance.points)
+    boxes = boxes_around(slide, places, generator.spec)
+    if provenance.box is not None and not np.allclose(boxes[0], provenance.box):
+        raise PathfmError(
+            f"the tile now covers {boxes[0][2]:g} level-0 pixels and covered "
+            f"{provenance.box[2]:g}: give the pixel size that was used, with --mpp"
+        )
+    cls = encoder.encode(read_boxes(slide, boxes, generator.spec)).cls
+    if provenance.action == "vary":
+        mean: NDArray[np.float32] = cls.mean(0, keepdims=True)
+        return mean
+    if provenance.action == "walk" and len(cls) == 2:
+        try:
+            path, fraction = provenance.details["path"], provenance.details["fraction"]
+        except KeyError as error:
+            raise PathfmError(f"the provenance does not say its {error}") from error
+        return mix(cls[0], cls[1], fraction, path)[None]
+    raise PathfmError(
+        f"the image was made by {provenance.action!r} from {len(cls)} places, which "
+        "this version cannot make again"
+    )
+
+
+def _same(what: str, told: str | None, here: str) -> None:
+    if told != here:
+        raise PathfmError(
+            f"the image was made with another {what} ({told}, here {here})"
+        )
