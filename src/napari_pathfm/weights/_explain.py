@@ -54,13 +54,16 @@ def meetable() -> tuple[type[Exception], ...]:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an error to what it came of."""
+    """Walk from an error to what it was raised from.
+
+    Not to what was being handled by chance: that would explain mistakes away.
+    """
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         seen.add(id(link))
         yield link
-        link = link.__cause__ or link.__context__
+        link = link.__cause__
 
 
 def _refused(error: BaseException, auto_gate: bool) -> Finding | None:

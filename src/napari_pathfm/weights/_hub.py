@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_pathfm.errors import WeightsError
 from napari_pathfm.weights._causes import Cause, Finding, words
 from napari_pathfm.weights._explain import finding_of
-from napari_pathfm.weights._integrity import sha256, stated_sha256
+from napari_pathfm.weights._integrity import hops, sha256, stated_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -90,9 +90,8 @@ def _verify(fresh: Sequence[Path], folder: Path, repo: str, access_page: str) ->
     for path in fresh:
         stated = stated_sha256(path, folder)
         if stated is not None and sha256(path) != stated:
-            content = path.resolve()
-            path.unlink()
-            content.unlink(missing_ok=True)
+            for hop in hops(path):
+                hop.unlink(missing_ok=True)
             wrong.append(path.name)
     if wrong:
         raise _said(Finding(Cause.CHECKSUM, ", ".join(wrong)), repo, access_page)

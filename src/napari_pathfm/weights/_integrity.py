@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+_MOST_HOPS = 10
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -18,15 +17,28 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hops(path: Path) -> list[Path]:
+    """A file, what it links to, what that links to, and so on to the content.
+
+    In the hub's cache a snapshot links to a blob, which may link to a store that
+    several repositories share.
+    """
+    found = [path]
+    while found[-1].is_symlink() and len(found) < _MOST_HOPS:
+        link = found[-1]
+        found.append(Path(os.path.normpath(link.parent / link.readlink())))
+    return found
+
+
 def stated_sha256(path: Path, folder: Path) -> str | None:
     """What the hub said of a file's content when it was downloaded, if it is known.
 
     The hub's cache names the content of large files by their SHA-256, and points to it;
     ``hf download --local-dir`` notes it under ``.cache/huggingface/download``.
     """
-    content = path.resolve()
-    if content.parent.name == "blobs" and _SHA256.fullmatch(content.name):
-        return content.name
+    for hop in hops(path):
+        if hop.parent.name == "blobs" and _SHA256.fullmatch(hop.name):
+            return hop.name
     try:
         relative = path.relative_to(folder)
     except ValueError:
