@@ -72,7 +72,8 @@ ADVICE: dict[Cause, Advice] = {
     ),
     Cause.CERTIFICATE: Advice(
         "the hub's certificate is not trusted, as behind a proxy that inspects traffic",
-        f"set SSL_CERT_FILE to your institution's certificate bundle, {_LOCAL}",
+        "set SSL_CERT_FILE (and REQUESTS_CA_BUNDLE for huggingface_hub before 1.0) to "
+        f"your institution's certificate bundle, {_LOCAL}",
     ),
     Cause.SLOW_NETWORK: Advice(
         "the hub did not answer in time",
