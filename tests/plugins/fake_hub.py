@@ -120,12 +120,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(404, "RevisionNotFound")
         if name not in hub.files:
             return self._refuse(404, "EntryNotFound")
-        if hub.gated and not token:
+        # A model card is open to everybody, whatever the gate.
+        gated = hub.gated and name != "README.md"
+        if gated and not token:
             said = f"Access to model {REPO} is restricted. Please log in."
             return self._refuse(401, "GatedRepo", said)
-        if hub.gated and hub.access == "scope":
+        if gated and hub.access == "scope":
             return self._refuse(403, message=_SCOPE)
-        if hub.gated and hub.access != "granted":
+        if gated and hub.access != "granted":
             return self._refuse(403, "GatedRepo", _ACCESS[hub.access].format(REPO))
         data = hub.files[name]
         etag = f'"{_sha(data)}"'

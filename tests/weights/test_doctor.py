@@ -229,11 +229,14 @@ def test_a_cache_that_cannot_be_written(hub, token, tmp_path, monkeypatch):
 
 
 def test_a_generator_with_code_of_its_own(hub, token, cytosyn_folder, monkeypatch):
-    hub.files = {
+    hub.files = {"README.md": b"# A pipeline"} | {
         path.relative_to(cytosyn_folder).as_posix(): path.read_bytes()
         for path in cytosyn_folder.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    hub.access = "pending"
+    reason(Cause.ACCESS_PENDING, GENERATOR)
+    hub.access = "granted"
     reason(Cause.NO_CONSENT, GENERATOR)
     assert diagnose(GENERATOR, trust_remote_code=True).usable
     assert model_status(GENERATOR) == "absent"

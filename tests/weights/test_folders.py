@@ -217,6 +217,7 @@ def test_a_pipeline_folder_lacks_a_part(parts):
     assert "transformer/diffusion_pytorch_model.safetensors" in says
     shutil.rmtree(parts / "vae")
     assert "vae/config.json" in agreed(Cause.MISSING, parts)
+    assert "is a file" in agreed(Cause.MISSING, parts / "model_index.json")
     (parts / "model_index.json").unlink()
     assert "model_index.json" in agreed(Cause.MISSING, parts)
 

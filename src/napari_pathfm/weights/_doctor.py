@@ -155,7 +155,9 @@ def _files(
     if place.missing:
         local = status in ("local", "bundled")
         if local and not place.folder.is_dir():
-            return [_absent(spec, place.folder)]
+            what = "is a file" if place.folder.exists() else "does not exist"
+            detail = f"{place.folder} {what}"
+            return [against("files", Cause.MISSING, spec, detail)]
         # What the hub has will be fetched; what a folder lacks will not.
         lacking = f"{', '.join(place.missing[:3])} in {place.folder}"
         outcome: Outcome = "failed" if local else "noted"
@@ -190,10 +192,6 @@ def _counted(place: Place) -> str:
 
 def _detailed(spec: ModelSpec, problem: Unreadable) -> tuple[Cause, ModelSpec, str]:
     return problem.finding.cause, spec, problem.finding.detail
-
-
-def _absent(spec: ModelSpec, folder: Path) -> Check:
-    return against("files", Cause.MISSING, spec, f"{folder} does not exist")
 
 
 def _verdict(spec: ModelSpec, told: bool, place: Place) -> list[Check]:

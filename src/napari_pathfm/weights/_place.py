@@ -66,10 +66,10 @@ def bundled_place(spec: ModelSpec) -> Place:
 def local_place(spec: ModelSpec, weights: str | Path) -> Place:
     """Find a model's files in the folder, or the file, that a person gave."""
     path = Path(weights).expanduser()
-    if path.is_file():
-        return Place(path.parent, weights=(path,))
     if INDEX in spec.weight_files:
         return _parts(path)
+    if path.is_file():
+        return Place(path.parent, weights=(path,))
     if not spec.weight_files:
         return _all_of(path, spec.bundled)
     return _any_of(path, spec.weight_files)

@@ -86,7 +86,9 @@ def ask_hub(spec: ModelSpec) -> Remote:
             return Remote(tuple(checks))
         where = f"{spec.hub_repo} at {(spec.hub_revision or 'main')[:8]}"
         checks.append(passed("repository", f"{where} has what is needed"))
-        checks += _access(spec, info, next(iter(files)))
+        # The largest file, which is weights: a model card may be open to everybody.
+        largest = max(files, key=lambda name: files[name].size or 0)
+        checks += _access(spec, info, largest)
     return Remote(tuple(checks), files)
 
 
@@ -137,7 +139,6 @@ def _needed(spec: ModelSpec, info: Any) -> dict[str, RemoteFile]:
     }
     for name in spec.weight_files:
         if name in files:
-            # The part with the checksum first: leave to read it is what is asked for.
             return files if name == INDEX else {name: files[name]}
     return {}
 

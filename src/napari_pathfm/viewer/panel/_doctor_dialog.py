@@ -212,6 +212,7 @@ def _finding(check: Check) -> QWidget:
         remedy = _text()
         remedy.setText(f"→ {check.remedy}")
         layout.addWidget(remedy)
+    layout.addStretch(1)
     return found
 
 
