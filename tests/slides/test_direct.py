@@ -156,7 +156,7 @@ def blob(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("step", "factor"), [(2, 2), (4, 4), (8, 8), (3, 2)])
 def test_shrunk_pixels_stay_in_place(blob: Path, step: int, factor: int) -> None:
-    """The spot comes out where it is, to a twentieth of a level-0 pixel.
+    """The spot comes out where it is, to a fiftieth of a pixel.
 
     At a step of three the next finer factor is resized the rest of the way.
     """

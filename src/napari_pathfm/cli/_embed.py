@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pathfm.cli._bar import progress_bar
 from napari_pathfm.cli._options import (
     add_device,
+    add_exact,
     add_json,
     add_mpp,
     add_weights,
@@ -39,6 +40,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--patches", action="store_true", help="keep the patch tokens too"
     )
+    add_exact(parser)
     add_device(parser)
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR")
     add_json(parser)
@@ -76,7 +78,7 @@ def _embed(path: Path, encoder: Encoder, options: argparse.Namespace) -> dict[st
     before: list[int] = []
     began = time.monotonic()
     with (
-        open_slide(path, mpp=options.mpp) as slide,
+        open_slide(path, mpp=options.mpp, scaled_decode=not options.exact) as slide,
         progress_bar(slide.name, "tile") as draw,
     ):
         grid = tile_grid(slide, px=spec.tile_px, mpp=spec.mpp, stride=options.stride)

@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> None:
             "path": str(slide.path),
             "vendor": slide.vendor,
             "backend": slide.backend,
+            "reading": slide.reading,
             "fingerprint": slide.fingerprint,
             "dimensions": [width, height],
             "levels": [
@@ -62,7 +63,8 @@ def _lines(report: dict[str, Any]) -> list[str]:
     )
     return [
         f"slide        {report['path']}",
-        f"vendor       {report['vendor']} (read by {report['backend']})",
+        f"vendor       {report['vendor']}",
+        f"reading      {report['reading']}",
         f"size         {size}",
         f"pixel size   {pixel}",
         f"levels       {levels}",

@@ -43,6 +43,16 @@ def add_mpp(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_exact(parser: argparse.ArgumentParser) -> None:
+    """Add ``--exact``."""
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="decode tiles in full and resize them, rather than have JPEG tiles shrink "
+        "while they are decoded",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print JSON")

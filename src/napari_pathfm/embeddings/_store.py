@@ -41,6 +41,7 @@ _IDENTITY = {
     "mpp": "tile mpp",
     "tile_px": "tile size",
     "grid": "tile grid",
+    "resampling": "way of resizing tiles",
     "patches": "choice of patch tokens",
 }
 
@@ -138,6 +139,7 @@ def store_attrs(
         "transform": {"mean": list(spec.mean), "std": list(spec.std)},
         "tile_px": grid.px,
         "mpp": grid.mpp,
+        "resampling": slide.resampling(grid.mpp),
         "dtype": "float16",
         "patches": patches,
         "slide": slide.path.name,

@@ -8,7 +8,7 @@ is decoded for the first and let go after the last.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,15 +26,6 @@ if TYPE_CHECKING:
 # Decoded slide tiles held at most: a row of model tiles across a slide of 150,000 px at
 # a quarter of its pixels needs half of it.
 LIMIT_BYTES = 192 * 2**20
-
-
-class _Window(NamedTuple):
-    """Pixels that a model tile needs of the (shrunk) level."""
-
-    column: int
-    row: int
-    width: int
-    height: int
 
 
 class Mosaic:
@@ -80,9 +71,11 @@ class Mosaic:
         width, height = tiles.sizes[sampling.level]
         self._size = width // sampling.factor, height // sampling.factor
         self._held: dict[int, NDArray[np.uint8] | SlideError | None] = {}
-        self._bytes = 0
+        # Which slide tiles the model tiles under way need.
+        self._needs: dict[int, list[int]] = {}
         self._first, self._last = self._spans(down)
-        self._uses = self._count(down)
+        # A plain list: single elements of an array cost ten times as much.
+        self._uses: list[int] = self._count(down).tolist()
 
     def wanted(self, start: int, stop: int) -> list[int]:
         """Slide tiles that model tiles ``start..stop`` need and nobody has fetched.
@@ -91,7 +84,8 @@ class Mosaic:
         """
         found: dict[int, None] = {}
         for j in range(start, stop):
-            found.update(dict.fromkeys(self._numbers(j)))
+            self._needs[j] = numbers = self._numbers(j)
+            found.update(dict.fromkeys(numbers))
         new = [number for number in found if number not in self._held]
         for number in new:
             self._held[number] = None
@@ -116,7 +110,10 @@ class Mosaic:
             A slide tile that it needs is damaged.
         """
         if self._direct:
-            place[:] = self._read(*self._window(j))
+            left, top = self._corners[j].tolist()
+            x, y = math.floor(left + 0.5), math.floor(top + 0.5)
+            window = (x, y, self._px, self._px)
+            self._tiles.assemble(self._level, self._factor, window, self._get, place)
             return
         left, top = self._corners[j].tolist()
         side = self._px * self._step
@@ -125,14 +122,15 @@ class Mosaic:
 
     def release(self, start: int, stop: int) -> None:
         """Let go of what no model tile after ``start..stop`` needs."""
+        uses, held = self._uses, self._held
         for j in range(start, stop):
-            for number in self._numbers(j):
-                self._uses[number] -= 1
-                if not self._uses[number]:
-                    self._held.pop(number, None)
+            for number in self._needs.pop(j):
+                uses[number] -= 1
+                if not uses[number]:
+                    held.pop(number, None)
 
-    def shed(self, keep: Iterable[int]) -> None:
-        """Where too much is held let go of the oldest, but not of what `keep` needs.
+    def shed(self) -> None:
+        """Where too much is held let go of the oldest that nothing under way needs.
 
         What is let go too early is decoded again.
         """
@@ -140,7 +138,7 @@ class Mosaic:
         spare = len(self._held) - self._limit // (3 * width * height)
         if spare <= 0:
             return
-        needed = {number for j in keep for number in self._numbers(j)}
+        needed = {n for numbers in self._needs.values() for n in numbers}
         for number in [n for n in self._held if n not in needed][:spare]:
             del self._held[number]
 
@@ -153,16 +151,6 @@ class Mosaic:
         if isinstance(tile, SlideError):
             raise tile
         return tile
-
-    def _window(self, j: int) -> _Window:
-        left, top = self._corners[j].tolist()
-        if self._direct:
-            return _Window(
-                math.floor(left + 0.5), math.floor(top + 0.5), self._px, self._px
-            )
-        side = self._px * self._step
-        box = (left, top, left + side, top + side)
-        return _Window(*extent(box, (self._px, self._px), BICUBIC))
 
     def _spans(self, down: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """First and last slide tile ``(across, down)`` of each model tile."""

@@ -145,6 +145,22 @@ class Slide:
         downsample = check_mpp(mpp) / self.require_mpp()
         return choose_level(self.levels, downsample, factors_of(self.reader))
 
+    def resampling(self, mpp: float) -> str:
+        """Say how pixels of `mpp` micrometres are made, for whoever compares features.
+
+        Returns
+        -------
+        str
+            Such as ``"level 1"``, ``"level 0, decoded at 1/2"``, ``"level 0,
+            bicubic"``.
+        """
+        sampling = self.sampling(mpp)
+        words = f"level {sampling.level}"
+        if sampling.factor > 1:
+            words += f", decoded at 1/{sampling.factor}"
+        own = self.levels[sampling.level].downsample * sampling.factor
+        return words if sampling.downsample == own else f"{words}, bicubic"
+
     def read(
         self,
         x: float,

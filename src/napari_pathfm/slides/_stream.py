@@ -203,11 +203,9 @@ class _Mosaics:
         corners = grid.coords[chosen]
         self._mosaic = Mosaic(tiles, sampling, own, grid.px, corners)
         self._px, self._pool, self._workers = grid.px, pool, workers
-        self._under_way: deque[tuple[int, int]] = deque()
 
     def start(self, start: int, stop: int) -> _Batch:
-        self._under_way.append((start, stop))
-        self._mosaic.shed(j for a, b in self._under_way for j in range(a, b))
+        self._mosaic.shed()
         wanted = self._mosaic.wanted(start, stop)
         # Several runs through the file, so that every thread has one.
         share = -(-len(wanted) // self._workers) or 1
@@ -243,5 +241,4 @@ class _Mosaics:
 
     def finish(self, batch: _Batch) -> None:
         """Let go of the slide tiles that no later batch needs."""
-        self._under_way.popleft()
         self._mosaic.release(batch.start, batch.stop)

@@ -114,6 +114,7 @@ class TiffTiles:
         factor: int,
         window: tuple[int, int, int, int],
         get: Callable[[int], Tile],
+        out: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8]:
         """Put ``(column, row, width, height)`` together from tiles by their number."""
         self._open()
@@ -128,7 +129,7 @@ class TiffTiles:
             column + width,
             row + height,
         )
-        result = np.empty((height, width, 3), np.uint8)
+        result = np.empty((height, width, 3), np.uint8) if out is None else out
         if not inside:
             result.fill(255)
         if left >= right or upper >= lower:

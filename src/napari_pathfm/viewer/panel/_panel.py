@@ -17,6 +17,7 @@ from napari_pathfm.viewer._canvas_tool import CanvasTool
 from napari_pathfm.viewer._notices import RESEARCH_ONLY
 from napari_pathfm.viewer._workers import QtRunner
 from napari_pathfm.viewer.panel._forms import DownScroll, hint, set_hint
+from napari_pathfm.viewer.panel._minimap import Minimap
 from napari_pathfm.viewer.panel._similarity_section import SimilaritySection
 from napari_pathfm.viewer.panel._slide_section import SlideSection
 from napari_pathfm.viewer.panel._synthesis_section import SynthesisSection
@@ -69,6 +70,8 @@ class ModelsPanel(QWidget):
         self.slide = SlideSection(self.session)
         self.similarity = SimilaritySection(self.session, self.tool)
         self.synthesis = SynthesisSection(self.session)
+        self.minimap = Minimap(self.session.overview)
+        self.slide.overview.toggled.connect(self._on_overview)
         self.message = hint()
         self.notice = hint()
         self.pages = QStackedWidget()
@@ -107,9 +110,10 @@ class ModelsPanel(QWidget):
         """Let go of the viewer and stop what is going on; the layers stay."""
         self.tool.close()
         self.session.close()
+        self.minimap.shut()
 
     def event(self, event: QEvent | None) -> bool:
-        """Notice when napari takes the panel out of its dock: it does not close it."""
+        """Notice when napari docks the panel, or takes it out without closing it."""
         if event is not None and event.type() == QEvent.Type.ParentChange:
             if self.parent() is not None:
                 self._docked = True
@@ -117,6 +121,9 @@ class ModelsPanel(QWidget):
                 self._docked = False
                 self.shut()
                 self.deleteLater()
+        elif event is not None and event.type() == QEvent.Type.Show:
+            # Only now is the dock in napari's window, and the canvas to be found.
+            self.minimap.place_on(self.window())
         return bool(super().event(event))
 
     def _connect(self) -> None:
@@ -131,6 +138,9 @@ class ModelsPanel(QWidget):
         session.synthesis.changed.connect(self._on_synthesis)
         session.viewer.layers.events.removed.connect(self.slide.refresh_tissue)
         self.tool.changed.connect(self._on_tool)
+
+    def _on_overview(self, wanted: bool) -> None:
+        self.minimap.wanted = wanted
 
     def _show_scale(self) -> None:
         """Show napari's scale bar with the first slide; who hides it is left alone."""

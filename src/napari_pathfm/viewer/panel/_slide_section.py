@@ -52,6 +52,8 @@ class SlideSection(Section):
         self.source = hint()
         self.missing = hint(_MISSING)
         self.usual = _UsualSizes(session)
+        self.overview = QCheckBox("On the canvas")
+        self.overview.setChecked(True)
         self.tissue = QCheckBox("Outline")
         self.fraction = QLabel()
 
@@ -72,6 +74,13 @@ class SlideSection(Section):
         below = form()
         add_row(
             below,
+            "Overview",
+            self.overview,
+            "The whole slide in the canvas's corner, with a frame around what is in "
+            "view. Click or drag in it to move there.",
+        )
+        add_row(
+            below,
             "Tissue",
             tissue,
             "Where the models look: tissue told from glass by its stain. The share is "
@@ -90,7 +99,7 @@ class SlideSection(Section):
         slide = state.slide
         width, height = slide.dimensions
         self.name.setText(slide.name)
-        self.name.setToolTip(f"{slide.path}\n{slide.vendor}, read by {slide.backend}")
+        self.name.setToolTip(f"{slide.path}\n{slide.vendor}: {slide.reading}")
         self.extent.setText(describe_size(width, height, slide.mpp))
         self.extent.setToolTip(
             f"{width:,} × {height:,} pixels (width × height) at the finest of "

@@ -9,6 +9,7 @@ from napari_pathfm.viewer.session._jobs import (
     carry_out,
 )
 from napari_pathfm.viewer.session._models import Choice, Models
+from napari_pathfm.viewer.session._overview import Box, Overview
 from napari_pathfm.viewer.session._prompts import Prompt, Prompts, Role
 from napari_pathfm.viewer.session._session import Session
 from napari_pathfm.viewer.session._similarity import OVERLAPS, Similarity
@@ -18,12 +19,14 @@ from napari_pathfm.viewer.session._tissue import Tissue
 
 __all__ = [
     "OVERLAPS",
+    "Box",
     "Choice",
     "Doctor",
     "InlineRunner",
     "Job",
     "Models",
     "Outcome",
+    "Overview",
     "Prompt",
     "Prompts",
     "Role",

@@ -16,6 +16,7 @@ from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
+from napari_pathfm.viewer.session._overview import Overview
 from napari_pathfm.viewer.session._prompt_layer import PromptLayer
 from napari_pathfm.viewer.session._similarity import Similarity
 from napari_pathfm.viewer.session._slide_layers import rescale_layers
@@ -74,6 +75,7 @@ class Session:
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
         self.synthesis = Synthesis(self)
+        self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_layers)
@@ -87,6 +89,7 @@ class Session:
         layers.selection.events.active.disconnect(self._on_layers)
         self.runner.close()
         self.synthesis.close()
+        self.overview.close()
         for prompt_layer in self._prompt_layers.values():
             prompt_layer.close()
         self._prompt_layers.clear()
