@@ -150,14 +150,6 @@ def test_export_of_a_store(journey, tmp_path):
     assert len(read_geojson(tmp_path / "t.geojson")) > 50
 
 
-def test_models_list(capsys):
-    assert main(["models", "list", "--json"]) == 0
-    rows = {(r["kind"], r["name"]): r for r in report(capsys)}
-    assert rows["encoder", "h0-mini"]["gated"] is True
-    assert rows["generator", "cytosyn"]["licence"] == "CC-BY-NC-ND-4.0"
-    assert rows["generator", "bundled"]["status"] == "bundled"
-
-
 def fails(arguments, capsys, *says):
     """Exit code 1, nothing on stdout, one line on stderr that says these things."""
     assert main([str(a) for a in arguments]) == 1

@@ -12,12 +12,34 @@ from napari_pathfm.generators._image import Provenance, SyntheticImage, conditio
 from napari_pathfm.generators._spec import GeneratorSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
     from numpy.typing import NDArray
+    from torch import Tensor
 
-BUNDLED = GeneratorSpec(
+_FILES = ("autoencoder.safetensors", "denoiser.safetensors")
+
+
+class _BundledSpec(GeneratorSpec):
+    def check_tensors(self, tensors: Mapping[str, Tensor], path: Path) -> bool:
+        """Refuse tensors that are not this generator's; see `ModelSpec`."""
+        import torch
+
+        from napari_pathfm.generators._autoencoder import Autoencoder
+        from napari_pathfm.generators._unet import UNet
+
+        kinds = dict(zip(_FILES, (Autoencoder, UNet), strict=True))
+        if path.name not in kinds:
+            return False
+        with torch.device("meta"):
+            module = kinds[path.name]()
+        weight_files.load_strict(module, tensors, model=self.title, path=path)
+        return True
+
+
+BUNDLED: GeneratorSpec = _BundledSpec(
     name="bundled",
     title="Bundled demonstration generator",
     encoder="bundled",
@@ -28,10 +50,11 @@ BUNDLED = GeneratorSpec(
     guidance=1.5,
     guidance_interval=(0.0, 0.75),
     licence="BSD-3-Clause",
+    weight_files=(),
+    bundled=_FILES,
     citation="docs/model-cards/bundled-generator.md",
     notice="A demonstration model: not for research or diagnosis.",
 )
-_FILES = ("autoencoder.safetensors", "denoiser.safetensors")
 # A preview costs about as much as two network passes; every fifth step is enough to see
 # the tissue form.
 _PREVIEW_EVERY = 5
@@ -49,7 +72,7 @@ class BundledGenerator:
         See `load_encoder`.
     """
 
-    spec = BUNDLED
+    spec: GeneratorSpec = BUNDLED
 
     def __init__(self, weights: str | Path | None = None, device: str = "auto") -> None:
         from napari_pathfm.encoders import choose_device

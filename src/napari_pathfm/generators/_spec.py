@@ -32,3 +32,4 @@ class GeneratorSpec(ModelSpec):
     guidance: float
     guidance_interval: tuple[float, float]
     remote_code: bool = False
+    weight_files: tuple[str, ...] = ("model_index.json",)

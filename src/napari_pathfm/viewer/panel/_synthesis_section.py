@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton
 
 from napari_pathfm.viewer._canvas_tool import KEY
+from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
 from napari_pathfm.viewer.panel._forms import (
     Combo,
     Decimal,
@@ -65,7 +66,12 @@ class SynthesisSection(Section):
         self.caution = hint(_CAUTION)
 
         layout = form()
-        add_row(layout, "Generator", self.generator)
+        self.check = DoctorButton(
+            session,
+            "generator",
+            lambda: (session.synthesis.generator, session.synthesis.trust_remote_code),
+        )
+        add_row(layout, "Generator", beside(self.generator, self.check))
         self.body.addLayout(layout)
         self.body.addLayout(self._settings())
         self.body.addWidget(self.trust)

@@ -1,5 +1,6 @@
 """The plugin's state and what can be done with it, without Qt."""
 
+from napari_pathfm.viewer.session._doctor import Doctor
 from napari_pathfm.viewer.session._jobs import (
     InlineRunner,
     Job,
@@ -20,6 +21,7 @@ __all__ = [
     "OVERLAPS",
     "Box",
     "Choice",
+    "Doctor",
     "InlineRunner",
     "Job",
     "Models",
