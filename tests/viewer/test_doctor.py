@@ -36,7 +36,7 @@ FOUND = Diagnosis(
 def test_the_model_apart_from_the_view(models):
     asked = []
 
-    def diagnose(spec, *, trust_remote_code):
+    def diagnose(spec, *, weights, trust_remote_code):
         asked.append((spec.name, trust_remote_code))
         return FOUND
 
@@ -57,7 +57,7 @@ def test_the_model_apart_from_the_view(models):
 
 
 def test_what_the_doctor_cannot_do_is_said(models):
-    def diagnose(spec, *, trust_remote_code):
+    def diagnose(spec, *, weights, trust_remote_code):
         raise WeightsError("the catalogue is damaged: install again")
 
     doctor = Doctor(models, InlineRunner(), diagnose)
@@ -72,7 +72,7 @@ def slow(monkeypatch):
     let = threading.Event()
     threads = []
 
-    def diagnose(spec, *, trust_remote_code):
+    def diagnose(spec, *, weights, trust_remote_code):
         threads.append(threading.current_thread())
         let.wait(20)
         return FOUND

@@ -15,6 +15,7 @@ from napari_pathfm.cli._options import (
     add_weights,
     count,
     show,
+    weights_of,
 )
 
 if TYPE_CHECKING:
@@ -52,14 +53,16 @@ def run(options: argparse.Namespace) -> None:
     from napari_pathfm.encoders import encoder_spec, load_encoder
     from napari_pathfm.slides import open_slide
 
-    encoder_spec(options.encoder)
+    spec = encoder_spec(options.encoder)
     # Every slide is looked at before the model is loaded, so that a wrong path or a
     # missing pixel size shows in a second and not after an hour.
     for path in options.slides:
         with open_slide(path, mpp=options.mpp) as slide:
             slide.require_mpp()
     encoder = load_encoder(
-        options.encoder, weights=options.weights, device=options.device
+        options.encoder,
+        weights=weights_of(spec, options.weights),
+        device=options.device,
     )
     reports = [_embed(path, encoder, options) for path in options.slides]
     lines = [

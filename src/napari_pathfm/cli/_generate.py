@@ -16,6 +16,7 @@ from napari_pathfm.cli._options import (
     count,
     point,
     show,
+    weights_of,
 )
 from napari_pathfm.errors import OutputError
 
@@ -68,7 +69,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Generate, and write PNGs, pictures that show them together, and the region."""
-    from napari_pathfm.encoders import load_encoder
+    from napari_pathfm.encoders import encoder_spec, load_encoder
     from napari_pathfm.generators import generator_spec
     from napari_pathfm.slides import open_slide
     from napari_pathfm.synthesis import check_points
@@ -81,7 +82,9 @@ def run(options: argparse.Namespace) -> None:
         _make_folder(options.out)
         generator = _load(options)
         encoder = load_encoder(
-            spec.encoder, weights=options.encoder_weights, device=options.device
+            spec.encoder,
+            weights=weights_of(encoder_spec(spec.encoder), options.encoder_weights),
+            device=options.device,
         )
         work = _generate_walk.walk_and_write if options.to else _vary_and_write
         with progress_bar(spec.title, "step") as draw:
@@ -127,11 +130,11 @@ def _lines(report: dict[str, Any]) -> list[str]:
 
 
 def _load(options: argparse.Namespace) -> Generator:
-    from napari_pathfm.generators import load_generator
+    from napari_pathfm.generators import generator_spec, load_generator
 
     return load_generator(
         options.generator,
-        weights=options.weights,
+        weights=weights_of(generator_spec(options.generator), options.weights),
         device=options.device,
         trust_remote_code=options.trust_remote_code,
     )

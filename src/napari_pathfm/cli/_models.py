@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.cli._options import add_device, add_json, add_weights, show
+from napari_pathfm.cli._options import (
+    add_device,
+    add_json,
+    add_weights,
+    show,
+    weights_of,
+)
 from napari_pathfm.errors import PathfmError, UnknownModelError
 
 if TYPE_CHECKING:
@@ -67,7 +73,7 @@ def _one(options: argparse.Namespace) -> int:
     for kind, spec in found:
         diagnosis = diagnose(
             spec,
-            weights=options.weights,
+            weights=weights_of(spec, options.weights),
             device=options.device,
             trust_remote_code=options.trust_remote_code,
         )

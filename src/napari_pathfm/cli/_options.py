@@ -6,7 +6,10 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_pathfm.weights import ModelSpec
 
 
 def point(text: str) -> tuple[float, float]:
@@ -71,8 +74,16 @@ def add_weights(parser: argparse.ArgumentParser, of: str) -> None:
         "--weights",
         type=Path,
         metavar="DIR",
-        help=f"folder of the {of}'s downloaded repository, instead of the hub",
+        help=f"folder of the {of}'s downloaded repository, instead of the hub; by "
+        "default looked for in the folder that NAPARI_PATHFM_WEIGHTS names",
     )
+
+
+def weights_of(spec: ModelSpec, given: Path | None) -> Path | None:
+    """Where a model's weights are: as given, or among those downloaded by hand."""
+    from napari_pathfm.weights import downloaded
+
+    return given or downloaded(spec)
 
 
 def show(report: Any, lines: list[str], *, as_json: bool) -> None:

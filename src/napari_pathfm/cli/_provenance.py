@@ -13,6 +13,7 @@ from napari_pathfm.cli._options import (
     add_mpp,
     add_weights,
     show,
+    weights_of,
 )
 from napari_pathfm.errors import PathfmError
 
@@ -101,21 +102,23 @@ def _compare(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from napari_pathfm.encoders import load_encoder
-    from napari_pathfm.generators import load_generator
+    from napari_pathfm.encoders import encoder_spec, load_encoder
+    from napari_pathfm.generators import generator_spec, load_generator
     from napari_pathfm.synthesis import verify
 
     told = image.provenance
     generator = load_generator(
         told.generator,
-        weights=options.weights,
+        weights=weights_of(generator_spec(told.generator), options.weights),
         device=options.device,
         trust_remote_code=options.trust_remote_code,
     )
     encoder = None
     if slide is not None and told.encoder is not None:
         encoder = load_encoder(
-            told.encoder, weights=options.encoder_weights, device=options.device
+            told.encoder,
+            weights=weights_of(encoder_spec(told.encoder), options.encoder_weights),
+            device=options.device,
         )
     with progress_bar(generator.spec.title, "step") as draw:
         found = verify(

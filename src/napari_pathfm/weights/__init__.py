@@ -3,6 +3,7 @@
 from napari_pathfm.weights._causes import ADVICE, Cause
 from napari_pathfm.weights._check import Check, Diagnosis, check_lines
 from napari_pathfm.weights._doctor import diagnose, diagnose_machine, model_status
+from napari_pathfm.weights._downloads import downloaded
 from napari_pathfm.weights._files import (
     bundled_path,
     digest,
@@ -25,6 +26,7 @@ __all__ = [
     "diagnose",
     "diagnose_machine",
     "digest",
+    "downloaded",
     "hub_file",
     "hub_folder",
     "load_strict",

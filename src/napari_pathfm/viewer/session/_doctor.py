@@ -99,12 +99,14 @@ class Doctor:
         self.title = spec.title
 
         def work(job: Job) -> Diagnosis:
-            if self._diagnose is not None:
-                return self._diagnose(spec, trust_remote_code=trust_remote_code)
-            from napari_pathfm.weights import diagnose
+            weights = self._models.weights(spec)
+            examine = self._diagnose
+            if examine is None:
+                from napari_pathfm import weights as weight_files
 
-            import_models()
-            return diagnose(spec, trust_remote_code=trust_remote_code)
+                import_models()
+                examine = weight_files.diagnose
+            return examine(spec, weights=weights, trust_remote_code=trust_remote_code)
 
         self._job = job = Job(f"Looking at {self.title}")
         self._runner.start(work, job, lambda outcome: self._ended(job, outcome))
