@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from napari_pathfm.slides._tiles import TiffTiles
 
-# Decoded slide tiles that OpenSlide keeps for one slide; 256 tiles of 256 px.
-CACHE_BYTES = 64 * 2**20
+# Decoded slide tiles that OpenSlide keeps for one slide, 4 bytes a pixel.
+CACHE_BYTES = 192 * 2**20
 
 
 def detect_vendor(path: Path) -> str | None:

@@ -248,6 +248,15 @@ class Slide:
                 f"{self.path.name} has no associated image {name!r}; it has: {names}"
             ) from None
 
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of decoded tiles that are kept at most, for reading and pyramid."""
+        from napari_pathfm.slides import _openslide, _tiles
+
+        return (
+            _openslide.CACHE_BYTES if self.reader.tiles is None else _tiles.CACHE_BYTES
+        )
+
     def thumbnail(self, max_px: int = 1024) -> NDArray[np.uint8]:
         """Shrink the slide to a picture, from its levels.
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     Tile = NDArray[np.uint8] | None
 
-#: Decoded tiles kept for one slide.
-CACHE_BYTES = 64 * 2**20
+#: Decoded tiles kept for one slide: a full screen, the ring around it that is read
+#: ahead, and the level below.
+CACHE_BYTES = 192 * 2**20
 
 # OpenSlide's painter takes offsets below this for whole pixels.
 _SUBPIXEL = 1 / 256

@@ -10,6 +10,7 @@ from napari_pathfm.viewer.session._jobs import (
 )
 from napari_pathfm.viewer.session._models import Choice, Models
 from napari_pathfm.viewer.session._overview import Box, Overview
+from napari_pathfm.viewer.session._prefetch import Chunk, Prefetch
 from napari_pathfm.viewer.session._prompts import Prompt, Prompts, Role
 from napari_pathfm.viewer.session._session import Session
 from napari_pathfm.viewer.session._similarity import OVERLAPS, Similarity
@@ -21,12 +22,14 @@ __all__ = [
     "OVERLAPS",
     "Box",
     "Choice",
+    "Chunk",
     "Doctor",
     "InlineRunner",
     "Job",
     "Models",
     "Outcome",
     "Overview",
+    "Prefetch",
     "Prompt",
     "Prompts",
     "Role",
