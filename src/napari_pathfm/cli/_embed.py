@@ -10,6 +10,7 @@ from napari_pathfm.cli._bar import progress_bar
 from napari_pathfm.cli._options import (
     add_device,
     add_exact,
+    add_icc,
     add_json,
     add_mpp,
     add_weights,
@@ -42,6 +43,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--patches", action="store_true", help="keep the patch tokens too"
     )
     add_exact(parser)
+    add_icc(parser)
     add_device(parser)
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR")
     add_json(parser)
@@ -81,7 +83,12 @@ def _embed(path: Path, encoder: Encoder, options: argparse.Namespace) -> dict[st
     before: list[int] = []
     began = time.monotonic()
     with (
-        open_slide(path, mpp=options.mpp, scaled_decode=not options.exact) as slide,
+        open_slide(
+            path,
+            mpp=options.mpp,
+            scaled_decode=not options.exact,
+            icc=options.icc,
+        ) as slide,
         progress_bar(slide.name, "tile") as draw,
     ):
         grid = tile_grid(slide, px=spec.tile_px, mpp=spec.mpp, stride=options.stride)

@@ -10,6 +10,7 @@ from napari_pathfm.cli import _generate_walk
 from napari_pathfm.cli._bar import progress_bar
 from napari_pathfm.cli._options import (
     add_device,
+    add_icc,
     add_json,
     add_mpp,
     add_weights,
@@ -60,6 +61,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--steps", type=count, help="sampling steps")
     parser.add_argument("--guidance", type=float, help="guidance scale; 1 is none")
     add_mpp(parser)
+    add_icc(parser)
     add_device(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     add_json(parser)
@@ -76,7 +78,7 @@ def run(options: argparse.Namespace) -> None:
 
     _generate_walk.check(options)
     spec = generator_spec(options.generator)
-    with open_slide(options.slide, mpp=options.mpp) as slide:
+    with open_slide(options.slide, mpp=options.mpp, icc=options.icc) as slide:
         slide.require_mpp()
         check_points(slide, [*options.at, *([options.to] if options.to else [])])
         _make_folder(options.out)

@@ -56,6 +56,15 @@ def add_exact(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_icc(parser: argparse.ArgumentParser) -> None:
+    """Add ``--icc``."""
+    parser.add_argument(
+        "--icc",
+        action="store_true",
+        help="send colours through the slide's ICC profile to sRGB",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print JSON")

@@ -138,15 +138,16 @@ def _open(options: argparse.Namespace, image: SyntheticImage) -> Slide:
 
     told = image.provenance
     path = options.slide or _find(options.file, told)
+    icc = told.details.get("icc_applied") is True
     if options.mpp is not None or told.box is None:
-        return open_slide(path, mpp=options.mpp)
+        return open_slide(path, mpp=options.mpp, icc=icc)
     used = told.mpp * image.pixels.shape[1] / told.box[2]
-    slide = open_slide(path)
+    slide = open_slide(path, icc=icc)
     if slide.mpp is not None and math.isclose(slide.mpp, used, rel_tol=1e-9):
         return slide
     slide.close()
     # What a person had typed, without the last digits of the arithmetic.
-    return open_slide(path, mpp=float(f"{used:.12g}"))
+    return open_slide(path, mpp=float(f"{used:.12g}"), icc=icc)
 
 
 def _find(file: Path, told: Provenance) -> Path:

@@ -185,6 +185,7 @@ def _split(length: int, side: int) -> tuple[int, ...]:
 
 def _name(slide: Slide, index: int, level: PyramidLevel) -> str:
     return (
-        f"slide-{slide.fingerprint}-{slide.backend}-v{_VERSION}-{index}-"
+        f"slide-{slide.fingerprint}-{slide.backend}{'-icc' * slide.icc_applied}-"
+        f"v{_VERSION}-{index}-"
         f"{level.width}x{level.height}"
     )

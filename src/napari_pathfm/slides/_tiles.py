@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffPage
 
+    from napari_pathfm.slides._colour import ToSrgb
     from napari_pathfm.slides._levels import Level
 
     Tile = NDArray[np.uint8] | None
@@ -69,6 +70,7 @@ class TiffTiles:
         )
         self.sizes = tuple((part.width, part.height) for part in self._segments)
         self._file: SegmentFile | None = SegmentFile(path)
+        self._apply: ToSrgb | None = None
         self.cache = TileCache(CACHE_BYTES)
 
     def read(
@@ -160,7 +162,7 @@ class TiffTiles:
         file = self._open()
         part = self._segments[level]
         try:
-            return part.decode(file, index, factor)
+            tile = part.decode(file, index, factor)
         except Exception as error:  # codecs raise whatever the damage leads to
             downsample = self._levels[level].downsample
             down, across = divmod(index, part.across)
@@ -171,6 +173,11 @@ class TiffTiles:
                 f"{part.width}x{part.height} px): {reason(error)}; "
                 "copy it again from its source"
             ) from error
+        return tile if tile is None or self._apply is None else self._apply(tile)
+
+    def use_profile(self, apply: ToSrgb) -> None:
+        """Give all colours by a transform from now on; before anything is read."""
+        self._apply = apply
 
     def _open(self) -> SegmentFile:
         file = self._file

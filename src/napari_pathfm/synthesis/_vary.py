@@ -9,6 +9,7 @@ from napari_pathfm.synthesis._condition import (
     check_pair,
     check_points,
     read_boxes,
+    slide_details,
 )
 from napari_pathfm.synthesis._fidelity import cosine, embed_images
 from napari_pathfm.synthesis._placed import PlacedImages
@@ -93,6 +94,7 @@ def vary(
             slide=slide.path.name,
             slide_fingerprint=slide.fingerprint,
             points=tuple(places),
+            details=slide_details(slide),
             box=boxes[0],
             mpp=side / image.pixels.shape[1] * mpp,
             fidelity={"cosine_to_condition": cosine(seen, condition[0])},

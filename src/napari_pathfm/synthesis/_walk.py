@@ -15,6 +15,7 @@ from napari_pathfm.synthesis._condition import (
     check_points,
     mix,
     read_boxes,
+    slide_details,
 )
 from napari_pathfm.synthesis._fidelity import cosine, embed_images
 from napari_pathfm.synthesis._placed import PlacedImages
@@ -135,7 +136,7 @@ def walk(
     images = [
         image.with_provenance(
             action="walk",
-            details={"path": path, "fraction": fraction},
+            details={**slide_details(slide), "path": path, "fraction": fraction},
             encoder=encoder.spec.name,
             encoder_revision=encoder.revision,
             slide=slide.path.name,
