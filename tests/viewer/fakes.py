@@ -60,6 +60,8 @@ class FakeGenerator:
         seed: int = 0,
         steps: int | None = None,
         guidance: float | None = None,
+        sampler: str | None = None,
+        preset: str | None = None,
         on_step: Any = None,
     ) -> list[SyntheticImage]:
         from napari_pathfm.generators._generator import tell

@@ -39,6 +39,8 @@ def vary(
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    sampler: str | None = None,
+    preset: str | None = None,
     on_step: OnStep | None = None,
 ) -> Variation:
     """Generate variants of the tissue around a point.
@@ -56,7 +58,7 @@ def vary(
         From `load_generator`.
     encoder : Encoder
         The one that ``generator.spec.encoder`` names.
-    n, seed, steps, guidance, on_step
+    n, seed, steps, guidance, sampler, preset, on_step
         See `Generator.generate`.
 
     Returns
@@ -83,7 +85,14 @@ def vary(
     tiles = read_boxes(slide, boxes, spec)
     condition = encoder.encode(tiles).cls.mean(0, keepdims=True)
     images = generator.generate(
-        condition, n=n, seed=seed, steps=steps, guidance=guidance, on_step=on_step
+        condition,
+        n=n,
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        preset=preset,
+        on_step=on_step,
     )
     side = boxes[0][2]
     images = [

@@ -91,6 +91,7 @@ def verify(
         seed=provenance.seed,
         steps=provenance.steps,
         guidance=provenance.guidance,
+        sampler=provenance.sampler,
         on_step=on_step,
     )[0].pixels
     if again.shape != pixels.shape:

@@ -67,6 +67,8 @@ def walk(
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    sampler: str | None = None,
+    preset: str | None = None,
     on_step: OnStep | None = None,
 ) -> Walk:
     """Generate what lies between two places as the encoder sees them.
@@ -90,7 +92,7 @@ def walk(
         At least two.
     path : {"spherical", "linear"}
         See `mix`.
-    seed, steps, guidance, on_step
+    seed, steps, guidance, sampler, preset, on_step
         See `Generator.generate`.
 
     Returns
@@ -129,6 +131,8 @@ def walk(
             seed=seed,
             steps=steps,
             guidance=guidance,
+            sampler=sampler,
+            preset=preset,
             on_step=_across(on_step, number, frames),
         )
     side = boxes[0][2]
