@@ -209,6 +209,100 @@ def _sit_folder(folder, twist):
     return folder
 
 
+PIXCELL_PIPELINE = """
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.image_processor import VaeImageProcessor
+from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
+
+
+class PixCellPipeline(DiffusionPipeline):
+    def __init__(self, vae, transformer, scheduler):
+        super().__init__()
+        self.register_modules(vae=vae, transformer=transformer, scheduler=scheduler)
+
+    def get_unconditional_embedding(self, batch_size=1):
+        return torch.zeros(batch_size, 1, self.transformer.config.caption_channels)
+
+    @torch.no_grad()
+    def __call__(self, uni_embeds=None, negative_uni_embeds=None, guidance_scale=1.5,
+                 num_inference_steps=20, generator=None):
+        assert uni_embeds.shape[1:] == (1, 1536), uni_embeds.shape
+        told = uni_embeds
+        if guidance_scale > 1:
+            told = torch.cat([negative_uni_embeds, uni_embeds])
+        side = self.transformer.config.sample_size
+        x = torch.randn(len(uni_embeds), 16, side, side, generator=generator)
+        self.scheduler.set_timesteps(num_inference_steps)
+        nothing = {"resolution": None, "aspect_ratio": None}
+        for t in self.scheduler.timesteps:
+            twice = torch.cat([x] * (len(told) // len(x)))
+            out = self.transformer(
+                twice, encoder_hidden_states=told, timestep=t.expand(len(twice)),
+                added_cond_kwargs=nothing, return_dict=False)[0].chunk(2, 1)[0]
+            if guidance_scale > 1:
+                free, out = out.chunk(2)
+                out = free + guidance_scale * (out - free)
+            x = self.scheduler.step(out, t, x, return_dict=False)[0]
+        config = self.vae.config
+        x = x / config.scaling_factor + config.shift_factor
+        images = VaeImageProcessor().postprocess(self.vae.decode(x).sample)
+        return ImagePipelineOutput(images=images)
+"""
+
+
+@pytest.fixture(scope="session")
+def pixcell_folder(tmp_path_factory):
+    """PixCell-256 with its two other repositories beside it, tiny, random weights.
+
+    The denoiser is diffusers' own PixArt with a condition of 1,536, as published; what
+    the published pipeline holds beyond its call is not known here.
+    """
+    from diffusers import (
+        AutoencoderKL,
+        DPMSolverMultistepScheduler,
+        PixArtTransformer2DModel,
+    )
+
+    torch.manual_seed(0)
+    root = tmp_path_factory.mktemp("pixcell")
+    folder, code = root / "PixCell-256", root / "PixCell-pipeline"
+    code.mkdir()
+    (code / "pipeline.py").write_text(PIXCELL_PIPELINE)
+    PixArtTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=16,
+        out_channels=32,
+        num_layers=2,
+        cross_attention_dim=24,
+        sample_size=32,
+        caption_channels=1536,
+        use_additional_conditions=False,
+    ).save_pretrained(folder / "transformer")
+    DPMSolverMultistepScheduler().save_pretrained(folder / "scheduler")
+    AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=4,
+        latent_channels=16,
+        scaling_factor=1.5305,
+        shift_factor=0.0609,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    ).save_pretrained(root / "stable-diffusion-3.5-large" / "vae")
+    index = {
+        "_class_name": "PixCellPipeline",
+        "_diffusers_version": "0.35.0",
+        "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
+        "transformer": ["diffusers", "PixArtTransformer2DModel"],
+        "vae": [None, None],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def cytosyn_sit_folder(tmp_path_factory):
     """A CytoSyn folder whose transformer has REPA-E's names and does what they say."""

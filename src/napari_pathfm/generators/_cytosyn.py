@@ -19,15 +19,15 @@ import numpy as np
 from napari_pathfm import weights as weight_files
 from napari_pathfm.errors import PathfmError, WeightsError
 from napari_pathfm.generators import _native
-from napari_pathfm.generators._consent import no_consent, require_consent
+from napari_pathfm.generators._consent import no_consent
 from napari_pathfm.generators._generator import tell
 from napari_pathfm.generators._pipeline import (
     CODE,
     INDEX,
     PipelineGenerator,
+    admit,
     denoiser,
     load_pipeline,
-    require_files,
     revision_of,
 )
 from napari_pathfm.generators._spec import GeneratorSpec
@@ -92,8 +92,12 @@ class CytoSyn(PipelineGenerator):
         from napari_pathfm.encoders import choose_device
 
         folder = _folder(weights, trust_remote_code=trust_remote_code)
-        require_files(folder, CYTOSYN, INDEX, CODE)
-        require_consent(CYTOSYN, [folder], trust_remote_code=trust_remote_code)
+        admit(
+            CYTOSYN,
+            folder,
+            needed=(folder / INDEX, folder / CODE),
+            trust_remote_code=trust_remote_code,
+        )
         pipeline = load_pipeline(folder, CYTOSYN, folder)
         pipeline.to(choose_device(device))
         origin = "hub" if weights is None else "local"

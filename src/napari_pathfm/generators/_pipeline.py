@@ -15,12 +15,13 @@ import numpy as np
 
 from napari_pathfm import weights as weight_files
 from napari_pathfm.errors import WeightsError
+from napari_pathfm.generators._consent import require_consent
 from napari_pathfm.generators._generator import check_request
 from napari_pathfm.generators._make import make_images
 from napari_pathfm.generators._settings import settle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -163,19 +164,64 @@ def load_pipeline(folder: Path, spec: GeneratorSpec, code: Path, **parts: Any) -
         ) from error
 
 
-def require_files(folder: Path, spec: GeneratorSpec, *names: str) -> None:
-    """Refuse a folder that is not laid out as the repository.
+def load_part(kind: str, folder: Path, spec: GeneratorSpec) -> Any:
+    """Load one of diffusers' own models that a pipeline does not bring itself.
 
     Raises
     ------
     WeightsError
-        Naming what it lacks.
+        If it does not load.
     """
-    for name in names:
-        if not (folder / name).exists():
+    import diffusers
+    from safetensors import SafetensorError
+
+    try:
+        return getattr(diffusers, kind).from_pretrained(
+            str(folder), local_files_only=True, low_cpu_mem_usage=False
+        )
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        reason = (str(error).strip() or "no reason").splitlines()[0][:200]
+        raise WeightsError(
+            f"the {kind} of {spec.title} cannot be loaded from {folder} ({reason}): "
+            "download it again"
+        ) from error
+
+
+def admit(
+    spec: GeneratorSpec,
+    folder: Path,
+    *code: Path,
+    needed: Sequence[Path],
+    trust_remote_code: bool,
+) -> None:
+    """Let a folder's code run: it is agreed to, and nothing is missing.
+
+    Parameters
+    ----------
+    spec : GeneratorSpec
+    folder, *code : Path
+        Everything that Python files are loaded from.
+    needed : sequence of Path
+        Without which it is no such repository.
+    trust_remote_code : bool
+        The answer that is given now.
+
+    Raises
+    ------
+    WeightsError
+        If nobody agreed, or something is missing.
+    """
+    folders = list(dict.fromkeys((folder, *code)))
+    if not trust_remote_code:
+        require_consent(spec, folders, trust_remote_code=False)
+    for path in needed:
+        if not path.exists():
+            place = folder if folder in path.parents else path.parent
             raise WeightsError(
-                f"{folder} is not laid out as {spec.title}'s repository: no {name}"
+                f"{place} is not laid out as {spec.title}'s repository: "
+                f"no {path.relative_to(place)}"
             )
+    require_consent(spec, folders, trust_remote_code=trust_remote_code)
 
 
 def revision_of(origin: str, *folders: Path) -> str:

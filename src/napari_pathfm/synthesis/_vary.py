@@ -10,7 +10,7 @@ from napari_pathfm.synthesis._condition import (
     check_points,
     read_boxes,
 )
-from napari_pathfm.synthesis._fidelity import cosine, embed_images
+from napari_pathfm.synthesis._fidelity import cosine, embed_images, embed_tiles
 from napari_pathfm.synthesis._placed import PlacedImages
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def vary(
     places = check_points(slide, points)
     boxes = boxes_around(slide, places, spec)
     tiles = read_boxes(slide, boxes, spec)
-    condition = encoder.encode(tiles).cls.mean(0, keepdims=True)
+    condition = embed_tiles(encoder, tiles).mean(0, keepdims=True)
     images = generator.generate(
         condition,
         n=n,

@@ -16,7 +16,7 @@ from napari_pathfm.synthesis._condition import (
     mix,
     read_boxes,
 )
-from napari_pathfm.synthesis._fidelity import cosine, embed_images
+from napari_pathfm.synthesis._fidelity import cosine, embed_images, embed_tiles
 from napari_pathfm.synthesis._placed import PlacedImages
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def walk(
     places = check_points(slide, [start, end])
     boxes = boxes_around(slide, places, spec)
     tiles = read_boxes(slide, boxes, spec)
-    ends = encoder.encode(tiles).cls
+    ends = embed_tiles(encoder, tiles)
     fractions = np.linspace(0, 1, frames).tolist()
     conditions = np.stack([mix(ends[0], ends[1], f, path) for f in fractions])
 
