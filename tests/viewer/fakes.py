@@ -68,7 +68,15 @@ class FakeGenerator:
 
         steps = self.spec.steps if steps is None else steps
         guidance = self.spec.guidance if guidance is None else guidance
-        self.calls.append({"n": n, "seed": seed, "steps": steps, "guidance": guidance})
+        self.calls.append(
+            {
+                "n": n,
+                "seed": seed,
+                "steps": steps,
+                "guidance": guidance,
+                "preset": preset,
+            }
+        )
         images = []
         for i in range(n):
             pixels = frame(self.spec.tile_px, seed + i)

@@ -80,6 +80,8 @@ class BundledGenerator:
     spec: GeneratorSpec = BUNDLED
 
     def __init__(self, weights: str | Path | None = None, device: str = "auto") -> None:
+        import torch
+
         from napari_pathfm.encoders import choose_device
         from napari_pathfm.generators._autoencoder import Autoencoder
         from napari_pathfm.generators._unet import UNet
@@ -96,7 +98,9 @@ class BundledGenerator:
         for module, path in zip((self._autoencoder, self._unet), paths, strict=True):
             tensors = weight_files.read_tensors(path)
             weight_files.load_strict(module, tensors, model=BUNDLED.title, path=path)
-            module.to(self._device).eval().requires_grad_(False)
+            # Channels last: a fifth faster on a CPU (docs/performance.md).
+            module.to(self._device).to(memory_format=torch.channels_last)
+            module.eval().requires_grad_(False)
         origin = "bundled" if weights is None else "local"
         self.revision = f"{origin}:{weight_files.digest(*paths)}"
 
