@@ -331,6 +331,35 @@ def compvis_names(tensors):
     return renamed
 
 
+def test_training_checkpoint_makes_images(tmp_path):
+    """`ema` and a CompVis-named `vae` in one file, as REPA-E saves them."""
+    from diffusers import AutoencoderKL
+
+    from napari_pathfm.generators._native import NativeSiT
+    from napari_pathfm.generators._settings import Settings
+
+    torch.manual_seed(0)
+    vae = AutoencoderKL(**SMALL_VAE).eval()
+    file = tmp_path / "checkpoint.pt"
+    ema = reference(condition_dim=20).state_dict()
+    torch.save({"ema": ema, "vae": compvis_names(vae.state_dict()), "steps": 1}, file)
+    made = NativeSiT.of_checkpoint(file, heads=3, groups=4)
+    with torch.inference_mode():
+        latents = torch.randn(1, 4, 8, 8)
+        torch.testing.assert_close(
+            made._vae.decode(latents).sample, vae.decode(latents).sample
+        )
+    row = np.ones(20, np.float32)
+    settings = Settings("sde", 3, 2.0, (0.0, 0.75), "own")
+    done = []
+    pixels = made.draw(row, 0, settings, lambda n, _: done.append(n), watched=False)
+    assert pixels.shape == (32, 32, 3)
+    assert done == [1, 2, 3]
+    torch.save({"ema": ema, "vae": {"encoder.x": torch.ones(1)}}, file)
+    with pytest.raises(WeightsError, match="no autoencoder"):
+        NativeSiT.of_checkpoint(file, heads=3)
+
+
 def test_autoencoder_of_compvis_is_converted_as_diffusers_does():
     from diffusers import AutoencoderKL
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint

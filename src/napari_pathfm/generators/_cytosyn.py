@@ -155,7 +155,7 @@ class CytoSyn(PipelineGenerator):
         self, settings: Settings, on_step: OnStep | None
     ) -> tuple[_native.NativeSiT | None, _native.Parity]:
         if self._native is None:
-            self._native = _native.NativeSiT(
+            self._native = _native.NativeSiT.of_pipeline(
                 denoiser(self._pipeline), self._pipeline.vae
             )
         device = self._pipeline.device.type

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.generators._make import Report
     from napari_pathfm.generators._settings import Settings
+    from napari_pathfm.generators._sit import SiTTransformer2DModel
 
 _LOG = logging.getLogger(__name__)
 # Steps of the comparison, and how far apart values of the two images may be, of 255.
@@ -56,30 +57,55 @@ class Parity:
 
 
 class NativeSiT:
-    """A SiT with our samplers, on the tensors that a pipeline has loaded.
+    """A SiT and its autoencoder with our samplers.
 
     Parameters
     ----------
-    network : module
-        The pipeline's own denoiser; its tensors are shared, not copied.
+    sit : SiTTransformer2DModel
     vae : AutoencoderKL
-        The pipeline's own.
-
-    Raises
-    ------
-    WeightsError
-        If the denoiser is no SiT.
+        On the same device.
     """
 
-    def __init__(self, network: Any, vae: Any) -> None:
+    def __init__(self, sit: SiTTransformer2DModel, vae: Any) -> None:
+        self._sit, self._vae = sit, vae
+        self._device = sit.pos_embed.device
+
+    @classmethod
+    def of_pipeline(cls, network: Any, vae: Any) -> NativeSiT:
+        """Take over what a pipeline has loaded; tensors are shared, not copied.
+
+        Raises
+        ------
+        WeightsError
+            If the denoiser is no SiT.
+        """
         from napari_pathfm.generators._sit_weights import build_sit
 
         tensors = _without_prefix(network.state_dict())
         config = getattr(network, "config", {})
         heads = config.get("num_attention_heads", config.get("num_heads"))
-        self._device = next(network.parameters()).device
-        self._sit = build_sit(tensors, Path("transformer"), heads=heads)
-        self._vae = vae
+        return cls(build_sit(tensors, Path("transformer"), heads=heads), vae)
+
+    @classmethod
+    def of_checkpoint(
+        cls, path: Path, *, heads: int | None = None, groups: int = 32
+    ) -> NativeSiT:
+        """Load a training checkpoint of REPA-E: ``ema`` and ``vae``.
+
+        `heads` and `groups` (of the autoencoder's norms) are what no shape tells.
+
+        Raises
+        ------
+        WeightsError
+            If a part is missing or does not fit.
+        """
+        from napari_pathfm import weights as weight_files
+        from napari_pathfm.generators._sit_weights import build_sit, checkpoint_part
+        from napari_pathfm.generators._vae_weights import build_vae
+
+        found = weight_files.read_tensors(path)
+        sit = build_sit(checkpoint_part(found, "ema", "model"), path, heads=heads)
+        return cls(sit, build_vae(checkpoint_part(found, "vae"), path, groups=groups))
 
     def draw(
         self,

@@ -6,10 +6,14 @@ REPA-E keeps its autoencoder so, inside the training checkpoint.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from napari_pathfm import weights as weight_files
+from napari_pathfm.errors import WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -28,7 +32,46 @@ _RULES = (
     (r"\bnin_shortcut\.", "conv_shortcut."),
     (r"\bnorm_out\.", "conv_norm_out."),
 )
+_STAGE = re.compile(r"encoder\.down_blocks\.(\d+)\.resnets\.(\d+)\.conv1\.weight")
 _UP = re.compile(r"\bup\.(\d+)\.")
+
+
+def build_vae(tensors: Mapping[str, Tensor], path: Path, *, groups: int = 32) -> Any:
+    """Make the AutoencoderKL that tensors in either naming are of, strictly.
+
+    Parameters
+    ----------
+    tensors : dict of Tensor
+    path : Path
+        For the message.
+    groups : int
+        Of the norms, which no shape tells; 32 in every published one.
+
+    Raises
+    ------
+    WeightsError
+        Naming the misfits.
+    """
+    from diffusers import AutoencoderKL
+
+    if is_compvis(tensors):
+        tensors = to_diffusers(tensors)
+    stages = [m for m in map(_STAGE.match, tensors) if m]
+    if not stages or "decoder.conv_in.weight" not in tensors:
+        raise WeightsError(f"{path} holds no autoencoder that diffusers knows")
+    widths = {int(m[1]): len(tensors[m[0]]) for m in stages if m[2] == "0"}
+    network = AutoencoderKL(
+        block_out_channels=tuple(widths[n] for n in sorted(widths)),
+        down_block_types=("DownEncoderBlock2D",) * len(widths),
+        up_block_types=("UpDecoderBlock2D",) * len(widths),
+        layers_per_block=len(stages) // len(widths),
+        norm_num_groups=groups,
+        latent_channels=tensors["decoder.conv_in.weight"].shape[1],
+        use_quant_conv="quant_conv.weight" in tensors,
+        use_post_quant_conv="post_quant_conv.weight" in tensors,
+    )
+    weight_files.load_strict(network, tensors, model="an AutoencoderKL", path=path)
+    return network.eval().requires_grad_(False)
 
 
 def is_compvis(tensors: Mapping[str, Tensor]) -> bool:
