@@ -16,6 +16,7 @@ from napari_pathfm.cli._options import (
     add_weights,
     count,
     point,
+    preset_of,
     show,
     weights_of,
 )
@@ -60,6 +61,20 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first variant (0)")
     parser.add_argument("--steps", type=count, help="sampling steps")
     parser.add_argument("--guidance", type=float, help="guidance scale; 1 is none")
+    parser.add_argument(
+        "--sampler",
+        choices=["pipeline", "sde", "euler", "heun", "dpm"],
+        help="how to go from noise to tissue; each generator has its own default",
+    )
+    presets = parser.add_mutually_exclusive_group()
+    presets.add_argument(
+        "--preset",
+        choices=["paper", "fast"],
+        help="sampler and steps: as published (the default), or fast",
+    )
+    presets.add_argument(
+        "--fast", action="store_true", help="the same as --preset fast"
+    )
     add_mpp(parser)
     add_icc(parser)
     add_device(parser)
@@ -117,6 +132,8 @@ def _vary_and_write(
         seed=options.seed,
         steps=options.steps,
         guidance=options.guidance,
+        sampler=options.sampler,
+        preset=preset_of(options),
         on_step=on_step,
     )
     (x, y), *_ = options.at

@@ -95,6 +95,11 @@ def weights_of(spec: ModelSpec, given: Path | None) -> Path | None:
     return given or downloaded(spec)
 
 
+def preset_of(options: argparse.Namespace) -> str | None:
+    """Which preset was asked for, by ``--preset`` or by ``--fast``."""
+    return "fast" if options.fast else options.preset
+
+
 def show(report: Any, lines: list[str], *, as_json: bool) -> None:
     """Print a report, as JSON or as lines for people."""
     print(json.dumps(report, indent=2) if as_json else "\n".join(lines))
