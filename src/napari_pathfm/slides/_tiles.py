@@ -176,8 +176,10 @@ class TiffTiles:
         return tile if tile is None or self._apply is None else self._apply(tile)
 
     def use_profile(self, apply: ToSrgb) -> None:
-        """Give all colours by a transform from now on; before anything is read."""
+        """Give all colours by a transform from now on."""
         self._apply = apply
+        # What was compared with OpenSlide's pixels lies in it, as the file has it.
+        self.cache = TileCache(CACHE_BYTES)
 
     def _open(self) -> SegmentFile:
         file = self._file
