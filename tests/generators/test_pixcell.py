@@ -63,6 +63,23 @@ def test_every_pass_is_heard_of_and_can_be_stopped(pixcell):
     assert len(calls) == 3
 
 
+def test_pipelines_of_several_folders_live_side_by_side(
+    pixcell, pixcell_folder, cytosyn_folder
+):
+    """All of them call their code pipeline.py."""
+    before = pixcell.generate(condition(), steps=2)[0].pixels
+    other = load_generator(
+        "cytosyn", weights=cytosyn_folder, device="cpu", trust_remote_code=True
+    )
+    again = load_generator("pixcell-256", weights=pixcell_folder, device="cpu")
+    told = np.zeros((1, 768), np.float32)
+    made = other.generate(told, steps=2)[0]
+    assert made.provenance.engine == "StandInPipeline"
+    for generator in (pixcell, again):
+        after = generator.generate(condition(), steps=2)[0].pixels
+        np.testing.assert_array_equal(after, before)
+
+
 def test_other_conditions_are_refused(pixcell):
     with pytest.raises(PathfmError, match="CLS of uni2-h"):
         pixcell.generate(np.zeros((1, 768), np.float32))

@@ -7,6 +7,7 @@ folder. A generator states its spec, the folders its code lies in, and its call.
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -143,6 +144,10 @@ def load_pipeline(folder: Path, spec: GeneratorSpec, code: Path, **parts: Any) -
     """
     from diffusers import DiffusionPipeline
 
+    # Diffusers runs the code of every local folder in one module of the file's name,
+    # where it would find the classes of the folder before too.
+    for name in [n for n in sys.modules if n.startswith("diffusers_modules.local.")]:
+        del sys.modules[name]
     try:
         json.loads((folder / INDEX).read_text(encoding="utf-8"))
         return DiffusionPipeline.from_pretrained(
