@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_pathfm.errors import SlideError
 from napari_pathfm.slides import _jpeg
-from napari_pathfm.slides._colour import composite_on_white
+from napari_pathfm.slides._colour import composite_on_white, ycbcr_to_rgb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 _JPEG, _RGB, _YCBCR = 7, 2, 6
+
+# Aperio's JPEG 2000 whose three components are YCbCr, which the stream does not say.
+_APERIO_YCBCR = 33003
 
 
 class SegmentFile:
@@ -106,6 +109,7 @@ class Segments:
                 f"{self._per_plane * self._planes}; copy it again from its source"
             )
         self._ycbcr = page.photometric == _YCBCR
+        self._aperio_ycbcr = page.compression == _APERIO_YCBCR
         self._turbo = (
             page.is_tiled
             and page.compression == _JPEG
@@ -157,6 +161,8 @@ class Segments:
         pixels = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
         if pixels.shape[2] == 4:
             return composite_on_white(pixels)
+        if self._aperio_ycbcr:
+            return ycbcr_to_rgb(pixels)
         return np.ascontiguousarray(pixels, np.uint8)
 
     def _whole(self, pixels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:

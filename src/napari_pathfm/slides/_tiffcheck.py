@@ -91,23 +91,38 @@ class _Layout:
 
 def _walk(file: BinaryIO, size: int, layout: _Layout, first: int) -> None:
     """Check every directory that can be reached from the first."""
-    waiting, seen = [first], set[int]()
+    # Where chains of directories begin, and the directories that lead there.
+    waiting: list[tuple[int, frozenset[int]]] = [(first, frozenset())]
+    seen = set[int]()
     while waiting:
-        at = waiting.pop()
-        if at == 0:
-            continue
-        if at in seen or len(seen) >= _MAX_DIRECTORIES:
+        at, above = waiting.pop()
+        chain = set(above)
+        # Writers list SubIFDs and chain them as well: met before is no circle.
+        while at and at not in seen:
+            if len(seen) >= _MAX_DIRECTORIES:
+                raise _Damaged("is damaged: it has more directories than any slide")
+            seen.add(at)
+            chain.add(at)
+            at, children = _check_directory(file, size, layout, at)
+            if children:
+                path = frozenset(chain)
+                waiting.extend((child, path) for child in children)
+        if at in chain:
             raise _Damaged("is damaged: its directories run in a circle")
-        seen.add(at)
-        values, following = _directory(file, size, layout, at)
-        waiting.append(following)
-        waiting.extend(values.get(_SUB_IFDS, np.empty(0, np.uint64)).tolist())
-        for offsets, counts in (
-            (_STRIP_OFFSETS, _STRIP_BYTES),
-            (_TILE_OFFSETS, _TILE_BYTES),
-        ):
-            if offsets in values and counts in values:
-                _check_segments(values[offsets], values[counts], size)
+
+
+def _check_directory(
+    file: BinaryIO, size: int, layout: _Layout, at: int
+) -> tuple[int, list[int]]:
+    """Check one directory; where the next is, and where its children are."""
+    values, following = _directory(file, size, layout, at)
+    for offsets, counts in (
+        (_STRIP_OFFSETS, _STRIP_BYTES),
+        (_TILE_OFFSETS, _TILE_BYTES),
+    ):
+        if offsets in values and counts in values:
+            _check_segments(values[offsets], values[counts], size)
+    return following, values.get(_SUB_IFDS, np.empty(0, np.uint64)).tolist()
 
 
 def _directory(

@@ -1,0 +1,172 @@
+"""Look at files in processes of their own, which may die, hang or ask for too much.
+
+Run as a script it is the process that forks one child a file; see `look_at`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+SECONDS = 20  # what hangs is ended; the measured time is reported
+MEMORY = 2**30
+
+
+@dataclass(frozen=True)
+class Look:
+    """What became of one file.
+
+    Attributes
+    ----------
+    end : str
+        ``"refused"``, ``"read"``, or how the process came to an end.
+    message : str
+        What the refusal said.
+    broken : list of [int, int, str]
+        Level-0 places of the model tiles that could not be read, and why.
+    digests : dict of str to str
+        Of the model tiles that could, by place.
+    seconds : float
+        How long it took.
+    peak : int
+        Bytes that were taken beyond what the process had before.
+    """
+
+    end: str
+    message: str
+    broken: list[tuple[int, int, str]]
+    digests: dict[str, str]
+    seconds: float
+    peak: int
+
+
+def look_at(paths: list[Path], **options: str | None) -> list[Look]:
+    """Open files and read everything in them, each in a process of its own."""
+    found = subprocess.run(
+        [sys.executable, __file__, json.dumps(options), *map(str, paths)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
+    )
+    lines = found.stdout.splitlines()
+    assert found.returncode == 0, found.stderr
+    assert len(lines) == len(paths), found.stderr
+    return [Look(**json.loads(line)) for line in lines]
+
+
+def _child(path: str, options: dict[str, str | None]) -> dict[str, object]:
+    """Open one file and read all of it; what is no `SlideError` goes up."""
+    import hashlib
+    import time
+
+    from napari_pathfm import open_slide, tile_grid
+    from napari_pathfm.errors import SlideError
+
+    broken: list[tuple[int, int, str]] = []
+    digests: dict[str, str] = {}
+    result = {"end": "refused", "message": "", "broken": broken, "digests": digests}
+    before = _resident("VmRSS")
+    start = time.perf_counter()
+    try:
+        slide = open_slide(path, mpp=0.5, **options)  # type: ignore[arg-type]
+    except SlideError as error:
+        result["message"] = str(error)
+    else:
+        result["end"] = "read"
+        result["message"] = slide.reading
+        parts = [slide.thumbnail, slide.pyramid]
+        parts += [lambda name=name: slide.read_associated(name) for name in slide.associated]
+        parts += [
+            lambda level=level: slide.read(0, 0, 200, 200, level=level)
+            for level in range(len(slide.levels))
+        ]
+        for part in parts:
+            try:
+                part()
+            except SlideError as error:
+                broken.append((-1, -1, str(error)))
+        grid = tile_grid(slide, px=128, mpp=0.5, tissue=False)
+        # A forged size may mean millions of tiles: the first and the last of them.
+        count = len(grid.coords)
+        rows = list(range(min(count, 150)))
+        rows += [row for row in range(count - 5, count) if row >= 150]
+
+        def note(index: int, x: int, y: int, error: SlideError) -> None:
+            broken.append((x, y, str(error)))
+
+        for indices, pixels in slide.tiles(grid, indices=rows, on_error=note):
+            for index, tile in zip(indices.tolist(), pixels, strict=True):
+                x, y = grid.coords[index].tolist()
+                digests[f"{x},{y}"] = hashlib.sha1(tile.tobytes()).hexdigest()
+        slide.close()
+    result["seconds"] = time.perf_counter() - start
+    result["peak"] = _resident("VmHWM") - before
+    return result
+
+
+def _resident(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(field)
+
+
+def _guard(path: str, options: dict[str, str | None]) -> dict[str, object]:
+    """Fork, and tell from outside how the child came to an end."""
+    import resource
+    import signal
+    import traceback
+
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reading)
+        signal.alarm(SECONDS)
+        now = _resident("VmSize")
+        resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
+        # Start counting the peak anew.
+        Path("/proc/self/clear_refs").write_text("5")
+        try:
+            answer = _child(path, options)
+        except BaseException:  # noqa: BLE001 -- told to the parent, whatever it is
+            answer = {"end": "raised", "message": traceback.format_exc(limit=-8)}
+        with os.fdopen(writing, "w") as out:
+            json.dump(answer, out)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answers:
+        text = answers.read()
+    _, status = os.waitpid(pid, 0)
+    nothing = {"message": "", "broken": [], "digests": {}, "seconds": 0.0, "peak": 0}
+    if status:
+        code = os.waitstatus_to_exitcode(status)
+        name = signal.Signals(-code).name if code < 0 else f"exit {code}"
+        return nothing | {"end": "hung" if name == "SIGALRM" else name}
+    return nothing | json.loads(text)
+
+
+def _main() -> None:
+    # Everything that a child needs is imported once, before there are any threads.
+    import dask.array
+    import imagecodecs
+    import simplejpeg
+    import tifffile
+
+    import napari_pathfm.slides._direct
+    import napari_pathfm.slides._pyramid
+    import napari_pathfm.slides._stream
+    import napari_pathfm.slides._tifffile
+
+    assert all((dask.array, imagecodecs, simplejpeg, tifffile, napari_pathfm.slides))
+    options = json.loads(sys.argv[1])
+    for path in sys.argv[2:]:
+        print(json.dumps(_guard(path, options)), flush=True)
+
+
+if __name__ == "__main__":
+    _main()
