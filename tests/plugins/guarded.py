@@ -1,6 +1,6 @@
 """Look at files in processes of their own, which may die, hang or ask for too much.
 
-Run as a script it is the process that forks one child a file; see `look_at`.
+Run as a script it is the process that forks one child a file; see `Guard`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECONDS = 20  # what hangs is ended; the measured time is reported
 MEMORY = 2**30
@@ -44,19 +49,39 @@ class Look:
     peak: int
 
 
-def look_at(paths: list[Path], **options: str | None) -> list[Look]:
-    """Open files and read everything in them, each in a process of its own."""
-    found = subprocess.run(
-        [sys.executable, __file__, json.dumps(options), *map(str, paths)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
-    )
-    lines = found.stdout.splitlines()
-    assert found.returncode == 0, found.stderr
-    assert len(lines) == len(paths), found.stderr
-    return [Look(**json.loads(line)) for line in lines]
+class Guard:
+    """A process that looks at one file after another, by children of its own.
+
+    Parameters
+    ----------
+    options : str or None
+        Of `open_slide`.
+    """
+
+    def __init__(self, **options: str | None) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # codecs grumble there
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )
+
+    def __enter__(self) -> Guard:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._process.communicate()
+
+    def look(self, path: Path) -> Look:
+        """Open a file and read everything in it."""
+        asking, answers = self._process.stdin, self._process.stdout
+        assert asking is not None
+        assert answers is not None
+        asking.write(f"{path}\n")
+        asking.flush()
+        return Look(**json.loads(answers.readline()))
 
 
 def _child(path: str, options: dict[str, str | None]) -> dict[str, object]:
@@ -79,10 +104,10 @@ def _child(path: str, options: dict[str, str | None]) -> dict[str, object]:
     else:
         result["end"] = "read"
         result["message"] = slide.reading
-        parts = [slide.thumbnail, slide.pyramid]
-        parts += [lambda name=name: slide.read_associated(name) for name in slide.associated]
+        parts: list[Callable[[], object]] = [slide.thumbnail, slide.pyramid]
+        parts += [partial(slide.read_associated, name) for name in slide.associated]
         parts += [
-            lambda level=level: slide.read(0, 0, 200, 200, level=level)
+            partial(slide.read, 0, 0, 200, 200, level=level)
             for level in range(len(slide.levels))
         ]
         for part in parts:
@@ -164,8 +189,8 @@ def _main() -> None:
 
     assert all((dask.array, imagecodecs, simplejpeg, tifffile, napari_pathfm.slides))
     options = json.loads(sys.argv[1])
-    for path in sys.argv[2:]:
-        print(json.dumps(_guard(path, options)), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(_guard(line.rstrip("\n"), options)), flush=True)
 
 
 if __name__ == "__main__":

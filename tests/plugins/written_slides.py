@@ -31,7 +31,9 @@ def tissue(height: int = 500, width: int = 600, seed: int = 0) -> NDArray[np.uin
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def tiles_of(pixels: NDArray[np.uint8], side: int = TILE) -> Iterator[NDArray[np.uint8]]:
+def tiles_of(
+    pixels: NDArray[np.uint8], side: int = TILE
+) -> Iterator[NDArray[np.uint8]]:
     """Whole tiles, row by row; beyond the border the last pixels go on."""
     height, width = pixels.shape[:2]
     padded = np.pad(

@@ -12,6 +12,7 @@ from napari_pathfm.errors import SlideError
 from napari_pathfm.slides._colour import composite_on_white
 from napari_pathfm.slides._levels import BackendName, Level
 from napari_pathfm.slides._mpp import plausible, positive
+from napari_pathfm.slides._witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,8 @@ class OpenSlideBackend:
         import openslide
 
         self._path = path
+        # OpenSlide opens the file by its name again and again.
+        self._witness = Witness(path)
         self.reading = "OpenSlide"
         self._lock = threading.Lock()
         self._cache = openslide.OpenSlideCache(CACHE_BYTES)
@@ -107,6 +110,7 @@ class OpenSlideBackend:
         handle = self._handle
         if handle is None:
             raise SlideError(f"{self._path.name} is closed: open it again")
+        self._witness.check()
         return handle
 
     def read(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pathfm.errors import SlideError
-from napari_pathfm.slides import _jpeg
+from napari_pathfm.slides import _jpeg, _streams
 from napari_pathfm.slides._colour import composite_on_white, ycbcr_to_rgb
+from napari_pathfm.slides._witness import Witness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ class SegmentFile:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
+        self._witness = Witness(path, self._file.fileno())
         self._lock = threading.Lock()
 
     def read(self, offset: int, count: int) -> bytes:
@@ -39,6 +41,8 @@ class SegmentFile:
         ------
         OSError
             The file ends before.
+        SlideError
+            The file is not what it was when it was opened.
         """
         if hasattr(os, "pread"):
             data = os.pread(self._file.fileno(), count, offset)
@@ -48,6 +52,7 @@ class SegmentFile:
                 data = self._file.read(count)
         if len(data) < count:
             raise OSError("the file ends early")
+        self._witness.check()
         return data
 
     def __del__(self) -> None:
@@ -149,8 +154,10 @@ class Segments:
             count = self.bytes_of(part)
             if count == 0:
                 return None
+            data = file.read(self.offset(part), count)
+            self._check_stream(data)
             segment, _, shape = self._decode(
-                file.read(self.offset(part), count),
+                data,
                 part,
                 jpegtables=self._tables or None,
                 jpegheader=self._header,
@@ -164,6 +171,15 @@ class Segments:
         if self._aperio_ycbcr:
             return ycbcr_to_rgb(pixels)
         return np.ascontiguousarray(pixels, np.uint8)
+
+    def _check_stream(self, data: bytes) -> None:
+        """Refuse a stream that says it is larger than a segment, before it is made."""
+        size = _streams.size_of(data)
+        if size is not None and (size[0] > self.width or size[1] > self.height):
+            raise ValueError(
+                f"the tile has {size[0]} x {size[1]} px and should have "
+                f"{self.width} x {self.height}"
+            )
 
     def _whole(self, pixels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
         """Refuse a segment that covers less of the page than it should."""

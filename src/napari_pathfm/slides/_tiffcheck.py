@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 _STRIP_OFFSETS, _STRIP_BYTES = 273, 279
 _TILE_OFFSETS, _TILE_BYTES = 324, 325
 _SUB_IFDS = 330
+_SIDES = {256: "width", 257: "height", 322: "tile width", 323: "tile height"}
 _WANTED = frozenset(
-    (_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS)
+    (_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS, *_SIDES)
 )
 
 # The types that offsets and counts may have, as NumPy calls them.
@@ -72,6 +73,8 @@ def tiff_problem(path: Path) -> str | None:
         else:
             return None
         try:
+            if first == 0:
+                raise _Damaged("is damaged: it has no directory")
             _walk(file, size, layout, first)
         except _Damaged as error:
             return str(error)
@@ -116,6 +119,12 @@ def _check_directory(
 ) -> tuple[int, list[int]]:
     """Check one directory; where the next is, and where its children are."""
     values, following = _directory(file, size, layout, at)
+    if _TILE_OFFSETS in values:
+        for tag, name in _SIDES.items():
+            if not values.get(tag, np.zeros(1)).any():
+                raise _Damaged(f"is damaged: it does not say its {name}")
+        if _TILE_BYTES not in values:
+            raise _Damaged("is damaged: it does not say how long its tiles are")
     for offsets, counts in (
         (_STRIP_OFFSETS, _STRIP_BYTES),
         (_TILE_OFFSETS, _TILE_BYTES),
@@ -130,6 +139,8 @@ def _directory(
 ) -> tuple[dict[int, NDArray[np.uint64]], int]:
     """Read the offsets and byte counts of one directory, and where the next one is."""
     entries = struct.unpack(layout.count, _bytes(file, size, at, layout.count))[0]
+    if entries == 0:
+        raise _Damaged("is damaged: it has an empty directory")
     if entries > _MAX_ENTRIES:
         raise _Damaged("is damaged: it has a directory of impossible length")
     values: dict[int, NDArray[np.uint64]] = {}
@@ -139,6 +150,8 @@ def _directory(
         tag, kind, count = struct.unpack(
             layout.entry, _bytes(file, size, where, layout.entry)
         )
+        if tag in _WANTED and kind not in _TYPES:
+            raise _Damaged(f"is damaged: its tag {tag} is no whole number")
         if tag < _PRIVATE and kind in _SIZES:
             data = where + struct.calcsize(layout.entry)
             length = count * _SIZES[kind]
@@ -148,7 +161,7 @@ def _directory(
                 )[0]
             if data + length > size:
                 raise _Damaged(_truncated(data + length, size))
-            if tag in _WANTED and kind in _TYPES:
+            if tag in _WANTED:
                 file.seek(data)
                 dtype = np.dtype(layout.order + _TYPES[kind])
                 values[tag] = np.frombuffer(file.read(length), dtype).astype(np.uint64)

@@ -27,6 +27,13 @@ _MICROMETRES = {
     "inch": 25_400.0,
 }
 
+# None, LZW, old and new JPEG, deflate (twice), PackBits, JPEG 2000 (Aperio's two, and
+# plain), LZMA, Zstandard, WebP. What slides use, and nothing whose decoder would take
+# a forged size at its word.
+_COMPRESSIONS = frozenset(
+    (1, 5, 6, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000, 50001)
+)
+
 # A page counts as a level if both sides shrink alike; rounding costs a pixel or two.
 _ASPECT_TOLERANCE = 0.02
 
@@ -50,6 +57,9 @@ def refusal(page: TiffPage) -> str | None:
     if page.photometric not in (2, 6):  # RGB, YCbCr
         name = getattr(page.photometric, "name", page.photometric)
         return f"has {name} colours; {way_out}"
+    if page.compression not in _COMPRESSIONS:
+        name = getattr(page.compression, "name", page.compression)
+        return f"is compressed by {name}, which is not supported; {way_out} in JPEG"
     if page.imagedepth != 1:
         return f"is a volume; {way_out} planes"
     return None
