@@ -75,9 +75,10 @@ def _add(name: str, layout: str, end: str, do: Break) -> None:
 
 
 def _both(name: str, end: str, do: Break) -> None:
-    """A case for a file that OpenSlide knows, and for one that it does not."""
+    """A case for files that OpenSlide knows, and for one that it does not."""
     _add(f"{name}, jpeg", "jpeg", end, do)
     _add(f"{name}, ome", "ome", end, do)
+    _add(f"{name}, svs", "svs", end, do)
 
 
 def _set(tag_: int, value: int, index: int = 0, page: int = 0) -> Break:
@@ -243,6 +244,11 @@ _add("level wider than the slide", "jpeg", "strange", _widen(tag.WIDTH, 2**31, 1
 _add(
     "level in another compression", "jpeg", "strange", _set(tag.COMPRESSION, 5, page=1)
 )
+_both(
+    "tiles of a level 2**25 wide",
+    "refused",
+    lambda s: s.widen((s.pages + s.children)[1], tag.TILE_WIDTH, 2**25),
+)
 _add(
     "level of 16 bits",
     "big",
@@ -359,7 +365,7 @@ _both("a text of 2 GB", "refused", _entry(305, 4, "I", 2**31))
 _both("16 bits", "strange", _all(tag.BITS, 16))
 for _value in (0, 1, 2, 4, 255):
     _both(f"{_value} samples", "strange", _set(tag.SAMPLES, _value))
-_both("separate planes", "refused", _set(tag.PLANES, 2))
+_both("separate planes", "strange", _set(tag.PLANES, 2))
 for _value in (5, 7, 6, 34_712, 50_001, 60_000, 34_925, 1):
     _both(f"compression {_value}", "strange", _set(tag.COMPRESSION, _value))
 _add("J2K said to be JPEG", "svs", "strange", _set(tag.COMPRESSION, 7))
@@ -417,7 +423,7 @@ _add(
 _add(
     "tile that is a bomb, lzma",
     "ome",
-    "hurt",
+    "strange",
     _together(
         _all(tag.COMPRESSION, 34_925), _replace(lzma.compress(bytes(2**29), preset=0))
     ),

@@ -138,6 +138,42 @@ def write_ome(path: Path, levels: list[NDArray[np.uint8]], **options: Any) -> Pa
     return path
 
 
+PHILIPS = """<?xml version="1.0" encoding="UTF-8" ?>
+<DataObject ObjectType="DPUfsImport">
+<Attribute Name="DICOM_MANUFACTURER" PMSVR="IString">PHILIPS</Attribute>
+<Attribute Name="PIM_DP_SCANNED_IMAGES" PMSVR="IDataObjectArray"><Array>
+<DataObject ObjectType="DPScannedImage">
+<Attribute Name="PIM_DP_IMAGE_TYPE" PMSVR="IString">WSI</Attribute>
+<Attribute Name="DICOM_PIXEL_SPACING">"0.0005" "0.0005"</Attribute>
+<Attribute Name="PIIM_PIXEL_DATA_REPRESENTATION_SEQUENCE"><Array>
+{levels}
+</Array></Attribute></DataObject></Array></Attribute></DataObject>"""
+PHILIPS_LEVEL = (
+    '<DataObject ObjectType="PixelDataRepresentation"><Attribute '
+    'Name="DICOM_PIXEL_SPACING">"{0:.6f}" "{0:.6f}"</Attribute></DataObject>'
+)
+
+
+def write_philips(path: Path, pixels: NDArray[np.uint8], count: int = 4) -> Path:
+    """Write a pyramid in which every level is filled up with white to whole tiles."""
+    spacings = [PHILIPS_LEVEL.format(0.0005 * 2**i) for i in range(count)]
+    xml = PHILIPS.format(levels="\n".join(spacings))
+    with tifffile.TiffWriter(path, bigtiff=True) as tif:
+        for number, level in enumerate(halves(pixels, count)):
+            rest = [(0, -side % TILE) for side in level.shape[:2]]
+            tif.write(
+                np.pad(level, (*rest, (0, 0)), constant_values=255),
+                tile=(TILE, TILE),
+                photometric="ycbcr",
+                compression="jpeg",
+                subfiletype=int(number > 0),
+                description=xml if number == 0 else f"level={number}",
+                software="Philips DP v1.0",
+                metadata=None,
+            )
+    return path
+
+
 def halves(pixels: NDArray[np.uint8], count: int = 3) -> list[NDArray[np.uint8]]:
     """Levels in steps of two."""
     return [np.ascontiguousarray(pixels[:: 2**i, :: 2**i]) for i in range(count)]

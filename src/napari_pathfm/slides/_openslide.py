@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # Decoded slide tiles that OpenSlide keeps for one slide; 256 tiles of 256 px.
 CACHE_BYTES = 64 * 2**20
 
+# A picture of the whole glass is far smaller.
+MAX_ASSOCIATED_PIXELS = 100_000_000
+
 
 def detect_vendor(path: Path) -> str | None:
     """Name the vendor of the format, or None where OpenSlide does not know the file."""
@@ -146,6 +149,15 @@ class OpenSlideBackend:
         # On its own handle, so that a damaged one leaves the slide readable.
         self._current()
         with contextlib.closing(self._open()) as handle:
+            width, height = (
+                int(handle.properties.get(f"openslide.associated.{name}.{side}", 0))
+                for side in ("width", "height")
+            )
+            if width * height > MAX_ASSOCIATED_PIXELS:
+                raise SlideError(
+                    f"{self._path.name}: its image {name!r} says that it has {width} x "
+                    f"{height} px: the file is damaged, copy it again from its source"
+                )
             try:
                 return _on_white(handle.associated_images[name])
             except openslide.OpenSlideError as error:

@@ -35,6 +35,9 @@ _SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
 # Tags from here on are private: what scanners put there does not matter to reading.
 _PRIVATE = 32_768
 
+#: One tile is decoded as a whole.
+MAX_TILE_PIXELS = 64_000_000
+
 # More directories than any slide has: a loop or nonsense.
 _MAX_DIRECTORIES = 10_000
 _MAX_ENTRIES = 4_096
@@ -120,11 +123,7 @@ def _check_directory(
     """Check one directory; where the next is, and where its children are."""
     values, following = _directory(file, size, layout, at)
     if _TILE_OFFSETS in values:
-        for tag, name in _SIDES.items():
-            if not values.get(tag, np.zeros(1)).any():
-                raise _Damaged(f"is damaged: it does not say its {name}")
-        if _TILE_BYTES not in values:
-            raise _Damaged("is damaged: it does not say how long its tiles are")
+        _check_tiles(values)
     for offsets, counts in (
         (_STRIP_OFFSETS, _STRIP_BYTES),
         (_TILE_OFFSETS, _TILE_BYTES),
@@ -132,6 +131,22 @@ def _check_directory(
         if offsets in values and counts in values:
             _check_segments(values[offsets], values[counts], size)
     return following, values.get(_SUB_IFDS, np.empty(0, np.uint64)).tolist()
+
+
+def _check_tiles(values: dict[int, NDArray[np.uint64]]) -> None:
+    """Check that there are tiles for all of the picture, of a size that tiles have."""
+    for tag, name in _SIDES.items():
+        if not values.get(tag, np.zeros(1)).any():
+            raise _Damaged(f"is damaged: it does not say its {name}")
+    if _TILE_BYTES not in values:
+        raise _Damaged("is damaged: it does not say how long its tiles are")
+    width, height, across, down = (int(values[tag][0]) for tag in _SIDES)
+    if across * down > MAX_TILE_PIXELS:
+        # OpenSlide ends the program when it cannot have the memory for one.
+        raise _Damaged(f"is damaged: no tile is {across} x {down} px large")
+    wanted, found = -(-width // across) * -(-height // down), len(values[_TILE_OFFSETS])
+    if found < wanted:
+        raise _Damaged(f"is damaged: it lists {found} tiles and should have {wanted}")
 
 
 def _directory(

@@ -114,6 +114,25 @@ def pages_of_sizes(
     return [own[0] for own in pages] if all(len(own) == 1 for own in pages) else None
 
 
+def padded_pages(tif: TiffFile, sizes: list[tuple[int, int]]) -> list[TiffPage] | None:
+    """Find the pages of levels ``(width, height)`` that are filled up to whole tiles.
+
+    Philips' slides say the padded size of every level and have no other tiled pages.
+    """
+    from tifffile import TiffPage
+
+    every = [tif.pages[i] for i in range(len(tif.pages))]
+    pages = [page for page in every if isinstance(page, TiffPage) and page.is_tiled]
+    if len(pages) != len(sizes):
+        return None
+    for page, (width, height) in zip(pages, sizes, strict=True):
+        spare = page.imagewidth - width, page.imagelength - height
+        fits = 0 <= spare[0] < page.tilewidth and 0 <= spare[1] < page.tilelength
+        if not fits or refusal(page) is not None:
+            return None
+    return pages
+
+
 def level_facts(pages: list[TiffPage]) -> tuple[Level, ...]:
     """Give the levels' sizes and downsamples, as OpenSlide reckons them."""
     width, height = pages[0].imagewidth, pages[0].imagelength
