@@ -63,7 +63,7 @@ def write_slide(path: Path, pixels: np.ndarray) -> None:
             tif.write(
                 pixels[::step, ::step],
                 tile=(256, 256),
-                photometric="ycbcr",
+                photometric="rgb",  # tifffile makes YCbCr of it
                 subsampling=(2, 2),
                 compression="jpeg",
                 compressionargs={"level": 80},

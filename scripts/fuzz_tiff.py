@@ -1,11 +1,12 @@
 """Break slides at random for a while, and keep whatever is not said in one line.
 
-``python scripts/fuzz_tiff.py [--minutes 10] [--keep DIR]`` needs hypothesis besides what
-the tests need, and a system that forks. Small slides in each layout of TIFF are changed
-in one to six places: fields of their directories, bytes, spans, the length. Each must be
-refused in one line that names the file, or open and say what cannot be read, within five
-seconds of processor time and a gigabyte. What does otherwise is written to DIR, by the shortest way to it
-that hypothesis finds; the exit status says whether there was any.
+``python scripts/fuzz_tiff.py [--minutes 10] [--keep DIR]`` needs hypothesis besides
+what the tests need, and a system that forks. Small slides in each layout of TIFF are
+changed in one to six places: fields of their directories, bytes, spans, the length.
+Each must be refused in one line that names the file, or open and say what cannot be
+read, within five seconds of processor time and a gigabyte. What does otherwise is
+written to DIR, by the shortest way to it that hypothesis finds; the exit status says
+whether there was any.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def apply(surgery: Surgery, kind: str, place: float, width: int, value: int) -> 
     if kind in ("field", "value", "bytes"):
         content[at : at + width] = (value % 256**width).to_bytes(width, "little")
     elif kind == "noise":
-        content[at : at + width] = random.Random(value).randbytes(width)
+        content[at : at + width] = random.Random(value).randbytes(width)  # noqa: S311
     elif kind == "copy":
         start = value % max(len(content), 1)
         content[at : at + width] = content[start : start + width]
@@ -92,6 +93,7 @@ def problem(look: Look, name: str) -> str | None:
 
 
 def main() -> int:
+    """Fuzz for the time asked for; the exit status says whether anything was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
@@ -150,8 +152,8 @@ def main() -> int:
             except (AssertionError, Flaky):
                 continue
     print(
-        f"{sum(ends.values())} files in {options.minutes:g} minutes: {dict(ends)}; slowest "
-        f"{slowest:.2f} s, most {most / 2**20:.0f} MiB; {len(found)} kinds of finding"
+        f"{sum(ends.values())} files in {options.minutes:g} minutes: {dict(ends)}; "
+        f"slowest {slowest:.2f} s, most {most / 2**20:.0f} MiB; {len(found)} kinds of finding"
     )
     return int(bool(found))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["drawn_slide", "model_folders"]  # tests/plugins
+pytest_plugins = ["drawn_slide", "fake_hub", "model_folders"]  # tests/plugins
 
 ROOT = Path(__file__).resolve().parent.parent
 VIEWER_TESTS = ROOT / "tests" / "viewer"

@@ -150,14 +150,6 @@ def test_export_of_a_store(journey, tmp_path):
     assert len(read_geojson(tmp_path / "t.geojson")) > 50
 
 
-def test_models_list(capsys):
-    assert main(["models", "list", "--json"]) == 0
-    rows = {(r["kind"], r["name"]): r for r in report(capsys)}
-    assert rows["encoder", "h0-mini"]["gated"] is True
-    assert rows["generator", "cytosyn"]["licence"] == "CC-BY-NC-ND-4.0"
-    assert rows["generator", "bundled"]["status"] == "bundled"
-
-
 def fails(arguments, capsys, *says):
     """Exit code 1, nothing on stdout, one line on stderr that says these things."""
     assert main([str(a) for a in arguments]) == 1
@@ -288,3 +280,20 @@ def test_h0_mini_and_cytosyn_from_folders(
     provenance = read_provenance(files[1])
     assert (provenance.generator, provenance.encoder) == ("cytosyn", "h0-mini")
     assert (provenance.seed, provenance.guidance) == (1, 2.5)
+
+
+def test_sampler_and_preset_reach_the_provenance(cmu_slide_path, tmp_path, capsys):
+    common = ["generate", str(cmu_slide_path), "--at", "1200,1900", "-n", "1"]
+    assert main([*common, "--fast", "--out", str(tmp_path / "fast")]) == 0
+    told = read_provenance(next((tmp_path / "fast").glob("*_seed0.png")))
+    assert (told.sampler, told.preset) == ("dpm", "fast")
+    chosen = ["--sampler", "sde", "--steps", "3", "--out", str(tmp_path / "sde")]
+    assert main([*common, *chosen]) == 0
+    file = next((tmp_path / "sde").glob("*_seed0.png"))
+    told = read_provenance(file)
+    assert (told.sampler, told.steps, told.preset) == ("sde", 3, "own")
+    slide = ["--slide", str(cmu_slide_path)]
+    assert main(["provenance", "--verify", str(file), *slide]) == 0
+    capsys.readouterr()
+    refused = ["--sampler", "pipeline", "--out", str(tmp_path / "no")]
+    fails([*common, *refused], capsys, "choose one of heun")

@@ -63,22 +63,57 @@ def test_text_that_is_no_provenance_is_refused():
             Provenance.from_json(text)
 
 
-def test_steps_are_counted_over_all_images_with_previews(generator, condition):
+def test_passes_are_reported_over_all_images_with_previews(generator, condition):
     seen = []
     generator.generate(condition, n=2, steps=5, on_step=lambda *a: seen.append(a))
-    assert [(s, t) for s, t, _ in seen] == [(i, 10) for i in range(1, 11)]
+    # Heun: two passes a step, one in the last.
+    done = [0, 1, 1, 2, 2, 3, 3, 4, 5]
+    assert [(s, t) for s, t, _ in seen] == [(i, 10) for i in done] + [
+        (5 + i, 10) for i in done
+    ]
     previews = [p for _, _, p in seen if p is not None]
     assert len(previews) == 2
     assert previews[0].shape == (224, 224, 3)
 
 
-def test_cancel_stops_within_a_step(generator, condition):
+def test_cancel_stops_at_the_next_pass(generator, condition):
     calls = []
     with pytest.raises(Cancelled):
         generator.generate(
-            condition, n=4, on_step=lambda s, *_: calls.append(s) or s < 2
+            condition, n=4, on_step=lambda s, *_: calls.append(s) or len(calls) < 4
         )
-    assert calls == [1, 2]
+    assert calls == [0, 1, 1, 2]
+
+
+@pytest.fixture(scope="module")
+def fine(generator, condition):
+    return generator.generate(condition, seed=1, steps=30, sampler="heun")[0]
+
+
+@pytest.mark.parametrize("sampler", ["heun", "euler", "dpm", "sde"])
+def test_samplers_agree_on_the_tissue_and_are_recorded(
+    generator, condition, fine, sampler
+):
+    """Solvers of one flow come near each other; the SDE makes another image."""
+    image = generator.generate(condition, seed=1, steps=20, sampler=sampler)[0]
+    told = image.provenance
+    assert (told.sampler, told.steps, told.preset) == (sampler, 20, "own")
+    again = generator.generate(condition, seed=1, steps=20, sampler=sampler)[0]
+    np.testing.assert_array_equal(again.pixels, image.pixels)
+    apart = np.abs(image.pixels.astype(int) - fine.pixels).mean()
+    print(f"{sampler}, 20 steps: {apart:.2f} of 255 from Heun with 30")
+    assert apart < 6 if sampler != "sde" else apart > 6
+
+
+def test_presets_fill_up_what_was_not_asked_for(generator, condition):
+    paper = generator.generate(condition)[0].provenance
+    assert (paper.sampler, paper.steps, paper.preset) == ("heun", 25, "paper")
+    fast = generator.generate(condition, preset="fast")[0].provenance
+    assert (fast.sampler, fast.preset) == (generator.spec.fast[0], "fast")
+    own = generator.generate(condition, preset="fast", steps=3)[0].provenance
+    assert (own.steps, own.preset) == (3, "own")
+    free = generator.generate(None, steps=2)[0].provenance
+    assert free.guidance == 1.0
 
 
 @pytest.mark.parametrize(
@@ -87,6 +122,8 @@ def test_cancel_stops_within_a_step(generator, condition):
         ({"n": 0}, "at least one"),
         ({"steps": 0}, "at least one"),
         ({"guidance": float("nan")}, "guidance"),
+        ({"sampler": "pipeline"}, "choose one of heun, euler"),
+        ({"preset": "cheap"}, "paper, fast"),
     ],
 )
 def test_senseless_settings_are_refused_before_work(

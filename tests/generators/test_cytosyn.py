@@ -22,7 +22,8 @@ def condition(n=1):
     return np.random.default_rng(0).normal(size=(n, 768)).astype(np.float32)
 
 
-def test_nothing_runs_without_consent(cytosyn_folder):
+def test_nothing_runs_without_consent(cytosyn_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_PATHFM_CONFIG", str(tmp_path))
     with pytest.raises(WeightsError, match="--trust-remote-code"):
         load_generator("cytosyn", weights=cytosyn_folder)
 
@@ -93,3 +94,99 @@ def test_damaged_weights_are_one_line(cytosyn_folder, tmp_path):
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(WeightsError, match="cannot be loaded"):
         load_generator("cytosyn", weights=folder, trust_remote_code=True)
+
+
+@pytest.fixture
+def native(cytosyn_sit_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAPARI_PATHFM_CACHE", str(tmp_path))
+    return load_generator(
+        "cytosyn", weights=cytosyn_sit_folder, device="cpu", trust_remote_code=True
+    )
+
+
+def test_native_way_gives_the_pipelines_image_with_the_same_seed(native):
+    told = condition()
+    theirs = native.generate(told, seed=3, steps=9)[0]
+    ours = native.generate(told, seed=3, steps=9, sampler="sde")[0]
+    apart = np.abs(theirs.pixels.astype(int) - ours.pixels)
+    assert apart.max() <= 1
+    assert theirs.pixels.std() > 5
+    assert theirs.provenance.sampler == "pipeline"
+    assert ours.provenance.sampler == "sde"
+    assert "equals the repository's pipeline" in ours.provenance.engine
+
+
+def test_comparison_is_recorded_and_not_made_twice(native, tmp_path, monkeypatch):
+    native.generate(condition(), steps=2, sampler="euler")
+    (kept,) = (tmp_path / "parity").glob("*.json")
+    assert '"passed": true' in kept.read_text()
+    calls = []
+    monkeypatch.setattr(
+        "napari_pathfm.generators._native.compare", lambda *a: calls.append(a)
+    )
+    native.generate(condition(), steps=2, sampler="dpm")
+    assert not calls
+
+
+def test_fast_preset_takes_our_sampler_with_previews(native):
+    seen = []
+    made = native.generate(
+        condition(), preset="fast", on_step=lambda *a: seen.append(a)
+    )[0]
+    told = made.provenance
+    assert (told.sampler, told.steps, told.preset) == ("dpm", 25, "fast")
+    assert seen[-1][:2] == (25, 25)
+    assert sum(preview is not None for _, _, preview in seen) == 5
+
+
+def test_comparison_can_be_cancelled_and_is_then_not_recorded(native, tmp_path):
+    calls = []
+    with pytest.raises(Cancelled):
+        native.generate(
+            condition(),
+            sampler="dpm",
+            on_step=lambda *a: calls.append(a) or len(calls) < 6,
+        )
+    assert len(calls) == 6
+    assert not (tmp_path / "parity").exists()
+
+
+def test_network_that_only_looks_alike_is_left_to_its_pipeline(
+    cytosyn_other_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NAPARI_PATHFM_CACHE", str(tmp_path))
+    other = load_generator(
+        "cytosyn", weights=cytosyn_other_folder, device="cpu", trust_remote_code=True
+    )
+    with pytest.raises(PathfmError, match="differs from the repository's pipeline"):
+        other.generate(condition(), sampler="sde", steps=4)
+    told = other.generate(condition(), preset="fast")[0].provenance
+    assert (told.sampler, told.steps) == ("pipeline", 25)
+    assert "does not serve" in told.engine
+    assert '"passed": false' in next((tmp_path / "parity").glob("*.json")).read_text()
+
+
+def test_transformer_of_other_names_is_said_so(cytosyn):
+    with pytest.raises(PathfmError, match="names of a SiT"):
+        cytosyn.generate(condition(), steps=2, sampler="sde")
+
+
+def test_consent_is_remembered_until_the_code_changes(
+    cytosyn_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("NAPARI_PATHFM_CONFIG", str(tmp_path / "config"))
+    folder = tmp_path / "CytoSyn"
+    shutil.copytree(cytosyn_folder, folder)
+    with pytest.raises(WeightsError, match="--trust-remote-code"):
+        load_generator("cytosyn", weights=folder)
+    assert load_generator("cytosyn", weights=folder, trust_remote_code=True)
+    assert load_generator("cytosyn", weights=folder)
+    marker = tmp_path / "ran"
+    code = folder / "transformer" / "sit.py"
+    code.write_text(code.read_text() + f"\nopen({str(marker)!r}, 'w')\n")
+    with pytest.raises(WeightsError, match="until that code changes"):
+        load_generator("cytosyn", weights=folder)
+    assert not marker.exists()
+    (tmp_path / "config" / "consent.json").write_text("{broken")
+    with pytest.raises(WeightsError, match="--trust-remote-code"):
+        load_generator("cytosyn", weights=cytosyn_folder)

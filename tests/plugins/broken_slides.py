@@ -1,8 +1,8 @@
 """A corpus of broken slides: one good slide a layout, and everything done to it.
 
 Each case changes one thing. `CASES` says of each what must become of it: ``"refused"``
-at open; ``"hurt"``, opens and reports what it cannot read; ``"whole"``, nothing is lost;
-``"strange"``, opens or not, but the file says something else now, so that its pixels
+at open; ``"hurt"``, opens and reports what it cannot read; ``"whole"``, nothing is
+lost; ``"strange"``, opens or not, but the file says something else now, so that its pixels
 may be others.
 """
 

@@ -43,7 +43,7 @@ def test_path_as_text(drawn_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    assert "is a folder" in refused(tmp_path)
+    assert "is a folder without" in refused(tmp_path)
 
 
 def test_empty(tmp_path: Path) -> None:

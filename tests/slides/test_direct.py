@@ -34,9 +34,9 @@ JPEG = {"compression": "jpeg", "compressionargs": {"level": 85}, "metadata": Non
 @pytest.mark.parametrize(
     "options",
     [
-        {**JPEG, "photometric": "ycbcr", "subsampling": (2, 2)},
-        {**JPEG, "photometric": "ycbcr", "subsampling": (2, 1)},
-        {**JPEG, "photometric": "ycbcr", "subsampling": (1, 1)},
+        {**JPEG, "subsampling": (2, 2)},
+        {**JPEG, "subsampling": (2, 1)},
+        {**JPEG, "subsampling": (1, 1)},
         {"compression": "zlib"},
         {"compression": "lzw", "predictor": True},
         {"compression": None},
@@ -145,7 +145,7 @@ def blob(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path,
         np.stack([grey] * 3, axis=-1),
         tile=(256, 256),
-        photometric="ycbcr",
+        photometric="rgb",
         subsampling=(1, 1),
         compression="jpeg",
         compressionargs={"level": 95},
@@ -170,9 +170,8 @@ def test_shrunk_pixels_stay_in_place(blob: Path, step: int, factor: int) -> None
         step * (weight * (place + 0.5)).sum() / weight.sum()
         for place in np.indices(weight.shape)[::-1]
     ]
-    np.testing.assert_allclose(
-        centre, np.array([749.25, 451.75]) - (504, 216), atol=step / 50
-    )
+    wanted = np.array([749.25, 451.75]) - (504, 216)
+    np.testing.assert_allclose(centre, wanted, atol=0.02 * step)
 
 
 @pytest.mark.parametrize("mpp", [0.25, 0.5, 0.6])
@@ -183,7 +182,7 @@ def test_the_stream_gives_what_read_gives_and_decodes_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "slide.tif"
-    tifffile.imwrite(path, texture, tile=(128, 128), photometric="ycbcr", **JPEG)
+    tifffile.imwrite(path, texture, tile=(128, 128), photometric="rgb", **JPEG)
     with slides.open_slide(path, mpp=0.25) as slide:
         grid = slides.tile_grid(slide, px=100, mpp=mpp, stride=70, tissue=False)
         decoded: list[tuple[int, int]] = []
@@ -208,7 +207,7 @@ def test_the_stream_holds_no_more_than_its_limit(
     from napari_pathfm.slides import _mosaic, _stream
 
     path = tmp_path / "slide.tif"
-    tifffile.imwrite(path, texture, tile=(64, 64), photometric="ycbcr", **JPEG)
+    tifffile.imwrite(path, texture, tile=(64, 64), photometric="rgb", **JPEG)
     made: list[_mosaic.Mosaic] = []
     limit = 40 * 64 * 64 * 3
 

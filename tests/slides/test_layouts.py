@@ -1,7 +1,7 @@
-"""Every layout of TIFF that is decoded directly gives OpenSlide's pixels, or the file's.
+"""Every layout of TIFF that is decoded directly gives the right pixels.
 
-OpenSlide is the judge where it reads the file; elsewhere what was written (lossless), or
-what tifffile makes of all of the page at once.
+OpenSlide is the judge where it reads the file; elsewhere what was written (lossless),
+or what tifffile makes of all of the page at once.
 """
 
 from __future__ import annotations
@@ -137,8 +137,9 @@ def test_pixels_are_openslides(
             size = own.width + 30, own.height + 30
             assert difference(0, 0, level, size) <= MAX_DIFFERENCE
             for x, y in rng.integers(-40, 500, (6, 2)).tolist():
-                # Between pixels of the level both interpolate, and round.
-                assert difference(x, y, level, (97, 61)) <= MAX_DIFFERENCE
+                # Between pixels of the level both interpolate, and round once more.
+                most = MAX_DIFFERENCE + (level > 0)
+                assert difference(x, y, level, (97, 61)) <= most
         if lossless:
             np.testing.assert_array_equal(slide.read(0, 0, 600, 500), levels[0])
 

@@ -116,3 +116,16 @@ def test_the_right_condition_wins(cmu_slide_path, encoder, generator):
             wins.append(float((to_own > to_others).mean()))
     print("share of other tiles that the own tile beats:", np.round(wins, 3))
     assert np.mean(wins) > 0.8
+
+
+def test_tiles_of_another_size_are_seen_at_the_encoders_own(encoder):
+    """A generator's tile may be larger than its encoder's: PixCell's is."""
+    from PIL import Image
+
+    from napari_pathfm.synthesis._fidelity import embed_tiles
+
+    tile = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    small = np.array(Image.fromarray(tile).resize((224, 224), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(
+        embed_tiles(encoder, tile[None]), encoder.encode(small[None]).cls
+    )

@@ -60,13 +60,23 @@ class FakeGenerator:
         seed: int = 0,
         steps: int | None = None,
         guidance: float | None = None,
+        sampler: str | None = None,
+        preset: str | None = None,
         on_step: Any = None,
     ) -> list[SyntheticImage]:
         from napari_pathfm.generators._generator import tell
 
         steps = self.spec.steps if steps is None else steps
         guidance = self.spec.guidance if guidance is None else guidance
-        self.calls.append({"n": n, "seed": seed, "steps": steps, "guidance": guidance})
+        self.calls.append(
+            {
+                "n": n,
+                "seed": seed,
+                "steps": steps,
+                "guidance": guidance,
+                "preset": preset,
+            }
+        )
         images = []
         for i in range(n):
             pixels = frame(self.spec.tile_px, seed + i)

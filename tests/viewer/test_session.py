@@ -368,6 +368,18 @@ def test_settings_of_the_generator_are_its_own(session):
     assert session.synthesis.guidance == spec.guidance
 
 
+def test_fast_sampling_takes_its_own_steps(session, models):
+    synthesis, spec = session.synthesis, session.models.generator_spec("bundled")
+    synthesis.preset = "fast"
+    assert synthesis.steps == spec.fast[1]
+    click(session, ON_PINK)
+    synthesis.generate()
+    call = models.fake_generator.calls[-1]
+    assert (call["preset"], call["steps"]) == ("fast", spec.fast[1])
+    synthesis.preset = "paper"
+    assert synthesis.steps == spec.steps
+
+
 def test_code_of_a_repository_runs_only_with_consent(session, models):
     click(session, ON_PINK)
     session.synthesis.generate()

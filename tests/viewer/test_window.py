@@ -195,7 +195,13 @@ def test_the_button_generates_at_the_last_click_with_the_panels_settings(
     window.press(panel.button)
     window.until_generated()
     call = models.fake_generator.calls[-1]
-    assert call == {"n": 2, "seed": 11, "steps": 3, "guidance": 2.5}
+    assert call == {
+        "n": 2,
+        "seed": 11,
+        "steps": 3,
+        "guidance": 2.5,
+        "preset": "paper",
+    }
     assert window.layer("synthetic").name == "Synthetic · bundled · seed 11"
     assert "Cosine" in panel.cosines.text()
     assert "prove" in panel.caution.text()

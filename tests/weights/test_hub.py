@@ -2,89 +2,132 @@
 
 from __future__ import annotations
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
+from fake_hub import REPO
+from huggingface_hub import constants
+from huggingface_hub.utils import _http
 
 from napari_pathfm.errors import WeightsError
 from napari_pathfm.weights import hub_file, hub_folder
 
-
-class _Hub(BaseHTTPRequestHandler):
-    """A hub that refuses in the way it was told to."""
-
-    status, headers_sent = 404, {}
-
-    def do_HEAD(self):
-        self.send_response(self.status)
-        for name, value in self.headers_sent.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_HEAD
-
-    def log_message(self, *_):
-        """Stay quiet."""
+PAGE = "https://huggingface.co/makers/model"
+NAME = "model.safetensors"
 
 
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
-    """Run a hub on the loopback address and point huggingface_hub at it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Hub", (_Hub,), {}))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_address[1]}"
-    template = address + "/{repo_id}/resolve/{revision}/{filename}"
-    constants = "huggingface_hub.constants"
-    monkeypatch.setattr(f"{constants}.ENDPOINT", address)
-    monkeypatch.setattr(f"{constants}.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(
-        "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE",
-        template,
-        raising=False,
-    )
-    monkeypatch.setattr(f"{constants}.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(f"{constants}.HF_HUB_OFFLINE", False)
-    yield server.RequestHandlerClass
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def hub(fake_hub):
+    fake_hub.files = {NAME: bytes(range(256)) * 64, "config.json": b'{"width": 192}'}
+    return fake_hub
 
 
-def ask():
-    page = "https://huggingface.co/some/model"
-    return hub_file("some/model", "model.safetensors", revision=None, access_page=page)
+def ask(repo=REPO, name=NAME, revision=None):
+    return hub_file(repo, name, revision=revision, access_page=PAGE)
 
 
-def test_gated_without_token(hub, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
-    hub.status, hub.headers_sent = 401, {"X-Error-Code": "GatedRepo"}
-    with pytest.raises(
-        WeightsError, match=r"no token is set.*hf auth login.*--weights"
-    ):
-        ask()
+def refused(match, **keywords):
+    with pytest.raises(WeightsError, match=match) as caught:
+        ask(**keywords)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
 
 
-def test_gated_with_a_token_that_has_no_access(hub, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_x")
-    hub.status, hub.headers_sent = 403, {"X-Error-Code": "GatedRepo"}
-    with pytest.raises(WeightsError, match="accept its licence at https://hugg"):
-        ask()
+def test_a_file_is_fetched_once_and_then_found(hub):
+    path = ask()
+    assert path.read_bytes() == hub.files[NAME]
+    hub.fault = "500"
+    assert ask() == path
 
 
-def test_unknown_repository_and_missing_file(hub):
-    hub.status, hub.headers_sent = 404, {"X-Error-Code": "RepoNotFound"}
-    with pytest.raises(WeightsError, match="was not found"):
-        ask()
-    hub.status, hub.headers_sent = 404, {"X-Error-Code": "EntryNotFound"}
-    with pytest.raises(WeightsError, match="lacks the expected file"):
-        ask()
+def test_a_folder_is_fetched(hub):
+    folder = hub_folder(REPO, revision=None, access_page=PAGE)
+    assert sorted(p.name for p in folder.iterdir()) == ["config.json", NAME]
 
 
-def test_offline_says_so(monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+def test_gated_without_token(hub):
+    hub.gated = "manual"
+    assert PAGE in refused(r"gated and no token is set.*hf auth login.*--weights")
+
+
+@pytest.mark.parametrize(
+    ("access", "says"),
+    [
+        ("none", "ask for access and accept its licence at https://hugg"),
+        ("pending", "awaiting review"),
+        ("rejected", "refused access"),
+        ("scope", "public gated repositories"),
+    ],
+)
+def test_gated_with_a_token_that_has_no_access(hub, monkeypatch, access, says):
+    monkeypatch.setenv("HF_TOKEN", "hf_good")
+    hub.gated, hub.access = "manual", access
+    refused(says)
+
+
+def test_a_token_that_the_hub_does_not_know(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_old")
+    refused("does not know this token.*settings/tokens")
+
+
+def test_unknown_repository_revision_and_file(hub):
+    refused("was not found", repo="makers/other")
+    refused("lacks the expected revision", revision="f" * 40)
+    refused("lacks the expected file", name="other.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("429", "takes no more requests"),
+        ("500", "answered with an error"),
+        ("html", "answered with an error"),
+        ("truncated", "broke off"),
+        ("reset", "broke off"),
+        ("corrupt", "not the one that was published"),
+    ],
+)
+def test_a_failed_download_is_explained_and_never_used(hub, fault, says):
+    hub.fault = fault
+    refused(says)
+    assert not list(hub.cache.rglob(NAME))
+    # What is left, if anything, is marked as unfinished, and the next attempt is whole.
+    whole = [p for p in hub.cache.rglob("blobs/*") if p.suffix != ".incomplete"]
+    assert whole == []
+    hub.fault = ""
+    assert ask().read_bytes() == hub.files[NAME]
+
+
+def test_a_corrupt_file_in_a_folder(hub):
+    hub.fault = "corrupt"
+    with pytest.raises(WeightsError, match="not the one that was published"):
+        hub_folder(REPO, revision=None, access_page=PAGE)
+    assert not [p for p in hub.cache.rglob("*") if p.name in hub.files]
+    hub.fault = ""
+    folder = hub_folder(REPO, revision=None, access_page=PAGE)
+    assert (folder / NAME).read_bytes() == hub.files[NAME]
+    assert (folder / "config.json").read_bytes() == hub.files["config.json"]
+
+
+def test_slow(hub, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.3)
+    retry = "huggingface_hub.file_download._ETAG_RETRY_TIMEOUT"
+    monkeypatch.setattr(retry, 0.3, raising=False)
+    hub.fault = "slow"
+    refused("did not answer in time.*HF_HUB_DOWNLOAD_TIMEOUT")
+
+
+def test_nobody_listens(hub):
+    hub.close()
+    refused("cannot be reached.*--weights DIR")
+
+
+def test_offline_says_so(hub, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    # Up to 0.x huggingface_hub asked for the mode when it made its session.
+    reset = getattr(_http, "reset_sessions", lambda: None)
+    reset()
+    refused("HF_HUB_OFFLINE")
     with pytest.raises(WeightsError, match="HF_HUB_OFFLINE"):
-        hub_folder("some/model", revision=None, access_page="https://huggingface.co")
+        hub_folder(REPO, revision=None, access_page=PAGE)
+    reset()
+    assert hub.asked == []

@@ -10,11 +10,13 @@ from napari_pathfm.cli._bar import progress_bar
 from napari_pathfm.cli._options import (
     add_device,
     add_exact,
+    add_icc,
     add_json,
     add_mpp,
     add_weights,
     count,
     show,
+    weights_of,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--patches", action="store_true", help="keep the patch tokens too"
     )
     add_exact(parser)
+    add_icc(parser)
     add_device(parser)
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR")
     add_json(parser)
@@ -52,14 +55,16 @@ def run(options: argparse.Namespace) -> None:
     from napari_pathfm.encoders import encoder_spec, load_encoder
     from napari_pathfm.slides import open_slide
 
-    encoder_spec(options.encoder)
+    spec = encoder_spec(options.encoder)
     # Every slide is looked at before the model is loaded, so that a wrong path or a
     # missing pixel size shows in a second and not after an hour.
     for path in options.slides:
         with open_slide(path, mpp=options.mpp) as slide:
             slide.require_mpp()
     encoder = load_encoder(
-        options.encoder, weights=options.weights, device=options.device
+        options.encoder,
+        weights=weights_of(spec, options.weights),
+        device=options.device,
     )
     reports = [_embed(path, encoder, options) for path in options.slides]
     lines = [
@@ -78,7 +83,12 @@ def _embed(path: Path, encoder: Encoder, options: argparse.Namespace) -> dict[st
     before: list[int] = []
     began = time.monotonic()
     with (
-        open_slide(path, mpp=options.mpp, scaled_decode=not options.exact) as slide,
+        open_slide(
+            path,
+            mpp=options.mpp,
+            scaled_decode=not options.exact,
+            icc=options.icc,
+        ) as slide,
         progress_bar(slide.name, "tile") as draw,
     ):
         grid = tile_grid(slide, px=spec.tile_px, mpp=spec.mpp, stride=options.stride)

@@ -10,12 +10,15 @@ from napari_pathfm.cli import _generate_walk
 from napari_pathfm.cli._bar import progress_bar
 from napari_pathfm.cli._options import (
     add_device,
+    add_icc,
     add_json,
     add_mpp,
     add_weights,
     count,
     point,
+    preset_of,
     show,
+    weights_of,
 )
 from napari_pathfm.errors import OutputError
 
@@ -58,7 +61,22 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the first variant (0)")
     parser.add_argument("--steps", type=count, help="sampling steps")
     parser.add_argument("--guidance", type=float, help="guidance scale; 1 is none")
+    parser.add_argument(
+        "--sampler",
+        choices=["pipeline", "sde", "euler", "heun", "dpm"],
+        help="how to go from noise to tissue; each generator has its own default",
+    )
+    presets = parser.add_mutually_exclusive_group()
+    presets.add_argument(
+        "--preset",
+        choices=["paper", "fast"],
+        help="sampler and steps: as published (the default), or fast",
+    )
+    presets.add_argument(
+        "--fast", action="store_true", help="the same as --preset fast"
+    )
     add_mpp(parser)
+    add_icc(parser)
     add_device(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     add_json(parser)
@@ -68,20 +86,22 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Generate, and write PNGs, pictures that show them together, and the region."""
-    from napari_pathfm.encoders import load_encoder
+    from napari_pathfm.encoders import encoder_spec, load_encoder
     from napari_pathfm.generators import generator_spec
     from napari_pathfm.slides import open_slide
     from napari_pathfm.synthesis import check_points
 
     _generate_walk.check(options)
     spec = generator_spec(options.generator)
-    with open_slide(options.slide, mpp=options.mpp) as slide:
+    with open_slide(options.slide, mpp=options.mpp, icc=options.icc) as slide:
         slide.require_mpp()
         check_points(slide, [*options.at, *([options.to] if options.to else [])])
         _make_folder(options.out)
         generator = _load(options)
         encoder = load_encoder(
-            spec.encoder, weights=options.encoder_weights, device=options.device
+            spec.encoder,
+            weights=weights_of(encoder_spec(spec.encoder), options.encoder_weights),
+            device=options.device,
         )
         work = _generate_walk.walk_and_write if options.to else _vary_and_write
         with progress_bar(spec.title, "step") as draw:
@@ -112,6 +132,8 @@ def _vary_and_write(
         seed=options.seed,
         steps=options.steps,
         guidance=options.guidance,
+        sampler=options.sampler,
+        preset=preset_of(options),
         on_step=on_step,
     )
     (x, y), *_ = options.at
@@ -127,11 +149,11 @@ def _lines(report: dict[str, Any]) -> list[str]:
 
 
 def _load(options: argparse.Namespace) -> Generator:
-    from napari_pathfm.generators import load_generator
+    from napari_pathfm.generators import generator_spec, load_generator
 
     return load_generator(
         options.generator,
-        weights=options.weights,
+        weights=weights_of(generator_spec(options.generator), options.weights),
         device=options.device,
         trust_remote_code=options.trust_remote_code,
     )

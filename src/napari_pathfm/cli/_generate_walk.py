@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.cli._options import count, point
+from napari_pathfm.cli._options import count, point, preset_of
 
 if TYPE_CHECKING:
     import argparse
@@ -65,6 +65,8 @@ def walk_and_write(
         seed=options.seed,
         steps=options.steps,
         guidance=options.guidance,
+        sampler=options.sampler,
+        preset=preset_of(options),
         on_step=on_step,
     )
     (x, y), (to_x, to_y) = options.at[0], options.to

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.cli._options import add_json, add_mpp, show
+from napari_pathfm.cli._options import add_icc, add_json, add_mpp, show
 
 if TYPE_CHECKING:
     import argparse
@@ -18,6 +18,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("slide", type=Path, metavar="SLIDE")
     add_mpp(parser)
+    add_icc(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
     """Print what the slide is."""
     from napari_pathfm.slides import open_slide, tissue_mask
 
-    with open_slide(options.slide, mpp=options.mpp) as slide:
+    with open_slide(options.slide, mpp=options.mpp, icc=options.icc) as slide:
         width, height = slide.dimensions
         report: dict[str, Any] = {
             "path": str(slide.path),
@@ -42,6 +43,8 @@ def run(options: argparse.Namespace) -> None:
             "mpp": slide.mpp,
             "mpp_source": slide.mpp_source,
             "objective": slide.objective,
+            "icc_profile": slide.icc_profile is not None,
+            "icc_applied": slide.icc_applied,
             "associated": list(slide.associated),
             "tissue_fraction": round(tissue_mask(slide).fraction, 4),
         }
@@ -68,10 +71,17 @@ def _lines(report: dict[str, Any]) -> list[str]:
         f"size         {size}",
         f"pixel size   {pixel}",
         f"levels       {levels}",
+        f"ICC profile  {_profile(report)}",
         f"associated   {', '.join(report['associated']) or 'none'}",
         f"tissue       {report['tissue_fraction']:.1%}",
         f"fingerprint  {report['fingerprint']}",
     ]
+
+
+def _profile(report: dict[str, Any]) -> str:
+    if not report["icc_profile"]:
+        return "none"
+    return "applied" if report["icc_applied"] else "there, not applied (--icc)"
 
 
 _SOURCES = {

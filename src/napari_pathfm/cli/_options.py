@@ -6,7 +6,10 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_pathfm.weights import ModelSpec
 
 
 def point(text: str) -> tuple[float, float]:
@@ -53,6 +56,15 @@ def add_exact(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_icc(parser: argparse.ArgumentParser) -> None:
+    """Add ``--icc``."""
+    parser.add_argument(
+        "--icc",
+        action="store_true",
+        help="send colours through the slide's ICC profile to sRGB",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -71,8 +83,21 @@ def add_weights(parser: argparse.ArgumentParser, of: str) -> None:
         "--weights",
         type=Path,
         metavar="DIR",
-        help=f"folder of the {of}'s downloaded repository, instead of the hub",
+        help=f"folder of the {of}'s downloaded repository, instead of the hub; by "
+        "default looked for in the folder that NAPARI_PATHFM_WEIGHTS names",
     )
+
+
+def weights_of(spec: ModelSpec, given: Path | None) -> Path | None:
+    """Where a model's weights are: as given, or among those downloaded by hand."""
+    from napari_pathfm.weights import downloaded
+
+    return given or downloaded(spec)
+
+
+def preset_of(options: argparse.Namespace) -> str | None:
+    """Which preset was asked for, by ``--preset`` or by ``--fast``."""
+    return "fast" if options.fast else options.preset
 
 
 def show(report: Any, lines: list[str], *, as_json: bool) -> None:

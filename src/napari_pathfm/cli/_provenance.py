@@ -13,6 +13,7 @@ from napari_pathfm.cli._options import (
     add_mpp,
     add_weights,
     show,
+    weights_of,
 )
 from napari_pathfm.errors import PathfmError
 
@@ -101,21 +102,23 @@ def _compare(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from napari_pathfm.encoders import load_encoder
-    from napari_pathfm.generators import load_generator
+    from napari_pathfm.encoders import encoder_spec, load_encoder
+    from napari_pathfm.generators import generator_spec, load_generator
     from napari_pathfm.synthesis import verify
 
     told = image.provenance
     generator = load_generator(
         told.generator,
-        weights=options.weights,
+        weights=weights_of(generator_spec(told.generator), options.weights),
         device=options.device,
         trust_remote_code=options.trust_remote_code,
     )
     encoder = None
     if slide is not None and told.encoder is not None:
         encoder = load_encoder(
-            told.encoder, weights=options.encoder_weights, device=options.device
+            told.encoder,
+            weights=weights_of(encoder_spec(told.encoder), options.encoder_weights),
+            device=options.device,
         )
     with progress_bar(generator.spec.title, "step") as draw:
         found = verify(
@@ -135,15 +138,16 @@ def _open(options: argparse.Namespace, image: SyntheticImage) -> Slide:
 
     told = image.provenance
     path = options.slide or _find(options.file, told)
+    icc = told.details.get("icc_applied") is True
     if options.mpp is not None or told.box is None:
-        return open_slide(path, mpp=options.mpp)
+        return open_slide(path, mpp=options.mpp, icc=icc)
     used = told.mpp * image.pixels.shape[1] / told.box[2]
-    slide = open_slide(path)
+    slide = open_slide(path, icc=icc)
     if slide.mpp is not None and math.isclose(slide.mpp, used, rel_tol=1e-9):
         return slide
     slide.close()
     # What a person had typed, without the last digits of the arithmetic.
-    return open_slide(path, mpp=float(f"{used:.12g}"))
+    return open_slide(path, mpp=float(f"{used:.12g}"), icc=icc)
 
 
 def _find(file: Path, told: Provenance) -> Path:

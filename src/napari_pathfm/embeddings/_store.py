@@ -42,6 +42,7 @@ _IDENTITY = {
     "tile_px": "tile size",
     "grid": "tile grid",
     "resampling": "way of resizing tiles",
+    "icc_applied": "use of the colour profile",
     "patches": "choice of patch tokens",
 }
 
@@ -140,6 +141,7 @@ def store_attrs(
         "tile_px": grid.px,
         "mpp": grid.mpp,
         "resampling": slide.resampling(grid.mpp),
+        "icc_applied": slide.icc_applied,
         "dtype": "float16",
         "patches": patches,
         "slide": slide.path.name,

@@ -25,6 +25,7 @@ BUNDLED = EncoderSpec(
     patch_px=14,
     dim=192,
     licence="BSD-3-Clause",
+    bundled=("encoder.safetensors",),
     citation="docs/model-cards/bundled-encoder.md",
     notice="A demonstration model: not for research or diagnosis.",
 )

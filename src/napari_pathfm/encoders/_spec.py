@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.weights import ModelSpec
+from napari_pathfm.weights import ModelSpec, load_strict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
 
 # Normalisation of H-optimus-0 and H0-mini, as the model card of the former and
 # plism-benchmark state it.
@@ -41,3 +47,14 @@ class EncoderSpec(ModelSpec):
     patch_px: int
     dim: int
     pooling: str = "cls"
+
+    def check_tensors(self, tensors: Mapping[str, Tensor], path: Path) -> bool:
+        """Refuse tensors that are not this encoder's; see `ModelSpec`."""
+        import torch
+
+        from napari_pathfm.encoders._vit import build_vit
+
+        with torch.device("meta"):
+            network = build_vit(self)
+        load_strict(network, tensors, model=self.title, path=path)
+        return True

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_pathfm.generators._bundled import BUNDLED, BundledGenerator
 from napari_pathfm.generators._cytosyn import CYTOSYN, CytoSyn
+from napari_pathfm.generators._pixcell import PIXCELL_256, PixCell
 from napari_pathfm.weights import spec_by_name
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from napari_pathfm.generators._generator import Generator
     from napari_pathfm.generators._spec import GeneratorSpec
 
-GENERATORS: dict[str, GeneratorSpec] = {spec.name: spec for spec in (BUNDLED, CYTOSYN)}
+GENERATORS: dict[str, GeneratorSpec] = {
+    spec.name: spec for spec in (BUNDLED, CYTOSYN, PIXCELL_256)
+}
 
 
 def generator_spec(name: str) -> GeneratorSpec:
@@ -40,7 +43,7 @@ def load_generator(
     Parameters
     ----------
     name : str
-        ``"bundled"``, ``"cytosyn"``.
+        ``"bundled"``, ``"cytosyn"``, ``"pixcell-256"``.
     weights : path, optional
         Folder laid out as the published repository; else the package or the hub.
     device : str
@@ -58,4 +61,6 @@ def load_generator(
     spec = generator_spec(name)
     if spec is CYTOSYN:
         return CytoSyn(weights, device, trust_remote_code=trust_remote_code)
+    if spec is PIXCELL_256:
+        return PixCell(weights, device, trust_remote_code=trust_remote_code)
     return BundledGenerator(weights, device)

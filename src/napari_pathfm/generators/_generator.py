@@ -12,10 +12,12 @@ from napari_pathfm.errors import Cancelled, PathfmError
 
 if TYPE_CHECKING:
     from napari_pathfm.generators._image import SyntheticImage
+    from napari_pathfm.generators._settings import Settings
     from napari_pathfm.generators._spec import GeneratorSpec
 
-#: Called as ``on_step(step, total, preview)`` after each step; ``preview`` is a uint8
-#: ``(h, w, 3)`` glimpse of the image or None; answering False cancels.
+#: Called as ``on_step(step, total, preview)`` after each pass of the network, with the
+#: steps that are done; ``preview`` is a uint8 ``(h, w, 3)`` glimpse of the image or
+#: None; answering False cancels.
 OnStep = Callable[[int, int, NDArray[np.uint8] | None], bool | None]
 
 
@@ -33,6 +35,8 @@ class Generator(Protocol):
         seed: int = 0,
         steps: int | None = None,
         guidance: float | None = None,
+        sampler: str | None = None,
+        preset: str | None = None,
         on_step: OnStep | None = None,
     ) -> list[SyntheticImage]:
         """Generate tiles.
@@ -47,8 +51,10 @@ class Generator(Protocol):
         seed : int
             Of the first image; the next ones count up. The same seed, condition and
             settings give the same bytes on the same machine, whatever ``n`` is.
-        steps, guidance : int, float, optional
-            The spec's defaults if not given.
+        steps, guidance, sampler : int, float, str, optional
+            Those of the preset if not given; ``spec.samplers`` are to choose from.
+        preset : {"paper", "fast"}, optional
+            ``"paper"``, which is the default, is what the model was published with.
         on_step : callable, optional
             See `OnStep`.
 
@@ -70,8 +76,7 @@ def check_request(
     spec: GeneratorSpec,
     condition: NDArray[np.float32] | None,
     n: int,
-    steps: int,
-    guidance: float,
+    settings: Settings,
 ) -> None:
     """Refuse a request that cannot be met before any work starts.
 
@@ -82,10 +87,10 @@ def check_request(
     """
     if n < 1:
         raise PathfmError(f"{n} images were asked for: ask for at least one")
-    if steps < 1:
-        raise PathfmError(f"{steps} steps make no image: ask for at least one")
-    if not np.isfinite(guidance) or guidance < 0:
-        raise PathfmError(f"guidance {guidance:g} makes no sense: use 1 to 5")
+    if settings.steps < 1:
+        raise PathfmError(f"{settings.steps} steps make no image: ask for at least one")
+    if not np.isfinite(settings.guidance) or settings.guidance < 0:
+        raise PathfmError(f"guidance {settings.guidance:g} makes no sense: use 1 to 5")
     if condition is None:
         return
     if condition.ndim != 2 or condition.shape[1] != spec.condition_dim:

@@ -24,6 +24,10 @@ class Provenance:
         Which network, with which weights.
     sampler, steps, guidance, guidance_interval
         How it was sampled; the interval is in time, where 1 is noise.
+    preset : str
+        ``"paper"``, ``"fast"``, or ``"own"`` where a person chose otherwise.
+    engine : str
+        What ran the network, where there is a choice.
     seed : int
         Of this one image.
     mpp : float
@@ -69,6 +73,8 @@ class Provenance:
     action: str = "vary"
     details: dict[str, Any] = field(default_factory=dict)
     fidelity: dict[str, float] = field(default_factory=dict)
+    preset: str = ""
+    engine: str = ""
     notice: str = ""
     software: str = ""
     synthetic: bool = True

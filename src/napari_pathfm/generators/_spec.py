@@ -22,6 +22,11 @@ class GeneratorSpec(ModelSpec):
         Length of that CLS.
     steps, guidance, guidance_interval
         Defaults. The interval is in time, where 1 is noise and 0 the image.
+    samplers : tuple of str
+        Those it can be sampled with, the default first; ``"pipeline"`` is whatever its
+        own repository brings.
+    fast : (str, int)
+        Sampler and steps of the preset ``"fast"``.
     remote_code : bool
         Whether its repository brings code that has to be run.
     """
@@ -31,4 +36,7 @@ class GeneratorSpec(ModelSpec):
     steps: int
     guidance: float
     guidance_interval: tuple[float, float]
+    samplers: tuple[str, ...]
+    fast: tuple[str, int]
     remote_code: bool = False
+    weight_files: tuple[str, ...] = ("model_index.json",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from napari_pathfm.slides._coordinates import (
     grid_transform,
     level0_to_world,
@@ -14,9 +16,13 @@ from napari_pathfm.slides._open import open_slide
 from napari_pathfm.slides._slide import Slide
 from napari_pathfm.slides._tissue import TissueMask, tissue_mask
 
+if TYPE_CHECKING:
+    from napari_pathfm.slides._lazy import LevelArray
+
 __all__ = [
     "MIN_TISSUE",
     "Level",
+    "LevelArray",
     "Sampling",
     "Slide",
     "TileGrid",
@@ -29,3 +35,12 @@ __all__ = [
     "tissue_mask",
     "world_to_level0",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # It imports Dask, which takes half a second that most callers need not spend.
+    if name == "LevelArray":
+        from napari_pathfm.slides._lazy import LevelArray
+
+        return LevelArray
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

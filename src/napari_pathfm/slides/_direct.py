@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_pathfm.slides._colour import ToSrgb
     from napari_pathfm.slides._openslide import OpenSlideBackend
 
 # Two decoders of the same JPEG may round differently; more is another picture.
@@ -56,9 +57,14 @@ class DirectBackend:
         self.mpp = reference.mpp
         self.objective = reference.objective
         self.associated = reference.associated
+        self.icc_profile = reference.icc_profile
         self.reading = (
             f"tiles decoded directly, equal to OpenSlide's pixels at {places} places"
         )
+
+    def use_profile(self, apply: ToSrgb) -> None:
+        """Give all colours by a transform from now on."""
+        self.tiles.use_profile(apply)
 
     def read(
         self, level: int, x: int, y: int, width: int, height: int

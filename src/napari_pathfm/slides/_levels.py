@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_pathfm.slides._colour import ToSrgb
     from napari_pathfm.slides._tiles import TiffTiles
 
-BackendName = Literal["openslide", "tifffile", "direct"]
+BackendName = Literal["openslide", "tifffile", "direct", "picture", "ome-zarr"]
 
 # A level whose resolution lies this close to the one asked for is read as it is.
 DIRECT_TOLERANCE = 0.01
@@ -69,6 +70,11 @@ class Backend(Protocol):
     mpp: tuple[float, float] | None
     objective: float | None
     associated: tuple[str, ...]
+    icc_profile: bytes | None
+
+    def use_profile(self, apply: ToSrgb) -> None:
+        """Give the colours of all levels by a transform from now on."""
+        ...
 
     @property
     def tiles(self) -> TiffTiles | None:

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathfm.errors import SlideError
+from napari_pathfm.slides._dicom import dicom_in
 from napari_pathfm.slides._mpp import check_mpp
+from napari_pathfm.slides._omezarr import OmeZarrBackend, is_ome_zarr
 from napari_pathfm.slides._openslide import OpenSlideBackend, detect_vendor
+from napari_pathfm.slides._picture import PictureBackend, picture_kind
 from napari_pathfm.slides._slide import Slide
 from napari_pathfm.slides._tiffcheck import tiff_problem
 
@@ -39,6 +42,7 @@ def open_slide(
     mpp: float | None = None,
     backend: BackendName | None = None,
     scaled_decode: bool = True,
+    icc: bool = False,
 ) -> Slide:
     """Open a whole-slide image.
 
@@ -51,8 +55,8 @@ def open_slide(
     Parameters
     ----------
     path : str or path-like
-        The file. For MRXS and VMS the file beside the folder, for DICOM one of the
-        files.
+        The file. For MRXS and VMS the file beside the folder; for DICOM one of the
+        files, or their folder; for OME-Zarr the folder.
     mpp : float, optional
         Micrometres per level-0 pixel, 0.01 to 100; takes precedence over the file's.
     backend : {"direct", "openslide", "tifffile"}, optional
@@ -61,6 +65,10 @@ def open_slide(
         Let JPEG tiles shrink by 2, 4 or 8 while they are decoded, where pixels that
         much larger are asked for: faster, and within the difference of two ordinary
         ways of resizing. Otherwise they are decoded in full, and resized.
+    icc : bool
+        Send colours through the file's ICC profile to sRGB, where it has one. Off
+        unless asked for, as in QuPath (its ``OpenSlideOptions``): models were trained
+        on what scanners wrote.
 
     Returns
     -------
@@ -77,10 +85,17 @@ def open_slide(
     if mpp is not None:
         mpp = check_mpp(mpp)
     file = Path(path)
+    reader: Backend
+    if file.is_dir():
+        if is_ome_zarr(file) and backend in (None, "ome-zarr"):
+            reader = OmeZarrBackend(file)
+            fingerprint = _folder_fingerprint(file, reader)
+            return Slide(file, reader, fingerprint, mpp, icc=icc)
+        file = dicom_in(file)
     _check_file(file)
     reader = _choose(file, backend, scaled_decode)
     fingerprint = _fingerprint(file, reader.levels[0])
-    return Slide(file, reader, fingerprint, mpp, scaled_decode=scaled_decode)
+    return Slide(file, reader, fingerprint, mpp, scaled_decode=scaled_decode, icc=icc)
 
 
 def reopen(
@@ -89,9 +104,12 @@ def reopen(
     backend: BackendName,
     fingerprint: str,
     scaled_decode: bool,
+    icc: bool,
 ) -> Slide:
     """Open a slide again in another process, and make sure that it is the same one."""
-    slide = open_slide(path, mpp=mpp, backend=backend, scaled_decode=scaled_decode)
+    slide = open_slide(
+        path, mpp=mpp, backend=backend, scaled_decode=scaled_decode, icc=icc
+    )
     if slide.fingerprint != fingerprint:
         slide.close()
         raise SlideError(f"{path.name} has changed since it was opened: open it again")
@@ -103,6 +121,16 @@ def _choose(file: Path, backend: BackendName | None, scaled: bool) -> Backend:
     from napari_pathfm.slides._direct import read_directly
     from napari_pathfm.slides._tifffile import TifffileBackend
 
+    if backend in (None, "picture"):
+        with file.open("rb") as stream:
+            kind = picture_kind(stream.read(8))
+        if kind is not None:
+            return PictureBackend(file, kind)
+        if backend == "picture":
+            raise SlideError(
+                f"{file.name} is no PNG or JPEG picture: leave the choice "
+                "of the backend open"
+            )
     if backend not in (None, "direct", "openslide", "tifffile"):
         raise SlideError(
             f"no backend {backend!r}: choose direct, openslide or tifffile"
@@ -154,10 +182,6 @@ def _check_file(file: Path) -> None:
     """Refuse what is no readable regular file, before any library sees it."""
     try:
         status = file.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise SlideError(
-                f"{file.name or file} is a folder, not a slide: give a file in it"
-            )
         # Opening a pipe would wait for ever.
         if not stat.S_ISREG(status.st_mode):
             raise SlideError(f"{file.name} is no regular file: give a slide file")
@@ -193,6 +217,19 @@ def _check_tiff(file: Path) -> None:
         f"{file.name} {found}: give a whole-slide image (SVS, NDPI, MRXS, DICOM, ...) "
         "or a tiled TIFF"
     )
+
+
+def _folder_fingerprint(folder: Path, reader: OmeZarrBackend) -> str:
+    """Tell OME-Zarr folders apart by what they say of themselves and their overview."""
+    digest = hashlib.sha256()
+    level = reader.levels[-1]
+    digest.update(f"{[(v.width, v.height) for v in reader.levels]}\n".encode())
+    for name in ("zarr.json", ".zgroup", ".zattrs"):
+        if (folder / name).is_file():
+            digest.update((folder / name).read_bytes())
+    width, height = min(level.width, 2048), min(level.height, 2048)
+    digest.update(reader.read(len(reader.levels) - 1, 0, 0, width, height).tobytes())
+    return digest.hexdigest()[:32]
 
 
 def _fingerprint(file: Path, level: Level) -> str:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from napari_pathfm.slides._colour import ToSrgb
     from napari_pathfm.slides._tiles import TiffTiles
 
-# Decoded slide tiles that OpenSlide keeps for one slide; 256 tiles of 256 px.
-CACHE_BYTES = 64 * 2**20
+# Decoded slide tiles that OpenSlide keeps for one slide, 4 bytes a pixel.
+CACHE_BYTES = 192 * 2**20
 
 # A picture of the whole glass is far smaller.
 MAX_ASSOCIATED_PIXELS = 100_000_000
@@ -76,6 +77,8 @@ class OpenSlideBackend:
         )
         self.objective = positive(facts.get("openslide.objective-power"))
         self.mpp = self._stated_mpp(facts)
+        self.icc_profile = _profile(handle)
+        self._apply: ToSrgb | None = None
         # A label can show a patient's name: it is read when asked for, never listed.
         self.associated = tuple(
             sorted(
@@ -120,6 +123,16 @@ class OpenSlideBackend:
         self, level: int, x: int, y: int, width: int, height: int
     ) -> NDArray[np.uint8]:
         """Read pixels exactly as OpenSlide gives them, on white."""
+        pixels = self._read(level, x, y, width, height)
+        return pixels if self._apply is None else self._apply(pixels)
+
+    def use_profile(self, apply: ToSrgb) -> None:
+        """Give all colours by a transform from now on."""
+        self._apply = apply
+
+    def _read(
+        self, level: int, x: int, y: int, width: int, height: int
+    ) -> NDArray[np.uint8]:
         import openslide
 
         handle = self._current()
@@ -181,6 +194,17 @@ def _on_white(image: Image.Image) -> NDArray[np.uint8]:
     if alpha.min(initial=255) == 255:
         return np.ascontiguousarray(rgba[..., :3])
     return composite_on_white(rgba)
+
+
+def _profile(handle: openslide.OpenSlide) -> bytes | None:
+    """Give the slide's ICC profile, or None; a damaged one counts as none."""
+    import openslide
+
+    try:
+        profile = handle.color_profile
+    except (openslide.OpenSlideError, OSError):
+        return None
+    return None if profile is None else bytes(profile.tobytes())
 
 
 def _tile_size(facts: Mapping[str, str], level: int) -> tuple[int, int]:

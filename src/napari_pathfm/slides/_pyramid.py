@@ -92,6 +92,8 @@ def build_pyramid(slide: Slide, coarsest: NDArray[np.uint8]) -> list[da.Array]:
     import dask.array as da
     import numpy as np
 
+    from napari_pathfm.slides._lazy import LevelArray
+
     plan = plan_levels(slide)
     arrays: list[da.Array] = []
     for index, level in enumerate(plan[:-1]):
@@ -99,19 +101,18 @@ def build_pyramid(slide: Slide, coarsest: NDArray[np.uint8]) -> list[da.Array]:
         block = _Block(slide, level, side_x, side_y)
         # Not from_delayed, which costs twice as much a chunk; and named by us, since
         # hashing a slide would mean hashing an open file.
-        arrays.append(
-            da.map_blocks(  # type: ignore[no-untyped-call]
-                block,
-                name=_name(slide, index, level),
-                chunks=(
-                    _split(level.height, side_y),
-                    _split(level.width, side_x),
-                    (3,),
-                ),
-                dtype=np.uint8,
-                meta=np.empty((0, 0, 0), np.uint8),
-            )
+        array = da.map_blocks(  # type: ignore[no-untyped-call]
+            block,
+            name=_name(slide, index, level),
+            chunks=(
+                _split(level.height, side_y),
+                _split(level.width, side_x),
+                (3,),
+            ),
+            dtype=np.uint8,
+            meta=np.empty((0, 0, 0), np.uint8),
         )
+        arrays.append(LevelArray.of(array, block))
     last = plan[-1]
     arrays.append(
         da.from_array(  # type: ignore[no-untyped-call]
@@ -184,6 +185,7 @@ def _split(length: int, side: int) -> tuple[int, ...]:
 
 def _name(slide: Slide, index: int, level: PyramidLevel) -> str:
     return (
-        f"slide-{slide.fingerprint}-{slide.backend}-v{_VERSION}-{index}-"
+        f"slide-{slide.fingerprint}-{slide.backend}{'-icc' * slide.icc_applied}-"
+        f"v{_VERSION}-{index}-"
         f"{level.width}x{level.height}"
     )

@@ -7,6 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import MissingMppError, SlideError
+from napari_pathfm.slides._colour import to_srgb
 from napari_pathfm.slides._levels import BackendName, Level, Sampling, choose_level
 from napari_pathfm.slides._mpp import (
     MppSource,
@@ -54,7 +55,7 @@ class Slide:
         The file's stem.
     vendor : str
         The format's family: OpenSlide's word, or ``ome-tiff``, ``imagej``.
-    backend : {"direct", "openslide", "tifffile"}
+    backend : {"direct", "openslide", "tifffile", "picture", "ome-zarr"}
         What reads the file: its tiles decoded directly, with what OpenSlide knows of
         it; OpenSlide; or its tiles alone.
     reading : str
@@ -74,6 +75,8 @@ class Slide:
         The objective's magnification.
     scaled_decode : bool
         Whether JPEG tiles may shrink while they are decoded.
+    icc_applied : bool
+        Whether colours went through the file's ICC profile to sRGB.
     associated : tuple of str
         Names of the associated images, never the label. (A macro shows the whole glass,
         which on some scanners includes the label: treat it with the same care.)
@@ -87,9 +90,13 @@ class Slide:
         mpp: float | None,
         *,
         scaled_decode: bool = True,
+        icc: bool = False,
     ) -> None:
         self.reader = backend
         self.scaled_decode = scaled_decode
+        self.icc_applied = icc and backend.icc_profile is not None
+        if self.icc_applied and backend.icc_profile is not None:
+            backend.use_profile(to_srgb(backend.icc_profile, name=path.name))
         self._given_mpp = mpp
         self._coarsest: NDArray[np.uint8] | None = None
         self._coarsest_lock = threading.Lock()
@@ -144,6 +151,11 @@ class Slide:
         """
         downsample = check_mpp(mpp) / self.require_mpp()
         return choose_level(self.levels, downsample, factors_of(self.reader))
+
+    @property
+    def icc_profile(self) -> bytes | None:
+        """The file's ICC profile, applied or not; None where it has none."""
+        return self.reader.icc_profile
 
     def resampling(self, mpp: float) -> str:
         """Say how pixels of `mpp` micrometres are made, for whoever compares features.
@@ -247,6 +259,15 @@ class Slide:
             raise SlideError(
                 f"{self.path.name} has no associated image {name!r}; it has: {names}"
             ) from None
+
+    @property
+    def cache_bytes(self) -> int:
+        """Bytes of decoded tiles that are kept at most, for reading and pyramid."""
+        from napari_pathfm.slides import _openslide, _tiles
+
+        return (
+            _openslide.CACHE_BYTES if self.reader.tiles is None else _tiles.CACHE_BYTES
+        )
 
     def thumbnail(self, max_px: int = 1024) -> NDArray[np.uint8]:
         """Shrink the slide to a picture, from its levels.
@@ -383,6 +404,7 @@ class Slide:
             self.backend,
             self.fingerprint,
             self.scaled_decode,
+            self.icc_applied,
         )
 
     def _check_size(self, size: int) -> int:

@@ -20,13 +20,26 @@ if TYPE_CHECKING:
 _STRIP_OFFSETS, _STRIP_BYTES = 273, 279
 _TILE_OFFSETS, _TILE_BYTES = 324, 325
 _SUB_IFDS = 330
+_BITS, _COMPRESSION, _SAMPLES, _PLANAR = 258, 259, 277, 284
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
 _SIDES = {256: "width", 257: "height", 322: "tile width", 323: "tile height"}
 _WANTED = frozenset(
-    (_STRIP_OFFSETS, _STRIP_BYTES, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS, *_SIDES)
+    (
+        _STRIP_OFFSETS,
+        _STRIP_BYTES,
+        _TILE_OFFSETS,
+        _TILE_BYTES,
+        _SUB_IFDS,
+        _BITS,
+        _COMPRESSION,
+        _SAMPLES,
+        _PLANAR,
+        *_SIDES,
+    )
 )
 
 # The types that offsets and counts may have, as NumPy calls them.
-_TYPES = {3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
+_TYPES = {1: "u1", 3: "u2", 4: "u4", 13: "u4", 16: "u8", 18: "u8"}
 
 # Bytes of a value by its TIFF type.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
@@ -130,6 +143,7 @@ def _check_directory(
     ):
         if offsets in values and counts in values:
             _check_segments(values[offsets], values[counts], size)
+    _check_raw_tiles(values)
     return following, values.get(_SUB_IFDS, np.empty(0, np.uint64)).tolist()
 
 
@@ -208,6 +222,29 @@ def _check_segments(
     last = float(np.max(ends, initial=0.0, where=counts > 0))
     if last > size:
         raise _Damaged(_truncated(int(last), size))
+
+
+def _check_raw_tiles(values: dict[int, NDArray[np.uint64]]) -> None:
+    """Check that tiles without compression have all their bytes.
+
+    A decoder that trusts the tag would take what lies behind them for pixels.
+    """
+    needed = (_COMPRESSION, _TILE_WIDTH, _TILE_LENGTH, _TILE_BYTES, _BITS)
+    if not all(tag in values and values[tag].size for tag in needed):
+        return
+    if values[_COMPRESSION][0] != 1:
+        return
+    pixels = int(values[_TILE_WIDTH][0]) * int(values[_TILE_LENGTH][0])
+    planar = values.get(_PLANAR, np.ones(1, np.uint64))
+    chunky = not planar.size or planar[0] != 2
+    samples = values.get(_SAMPLES, np.ones(1, np.uint64)) if chunky else np.ones(1)
+    need = pixels * int(samples[0]) * int(values[_BITS][0]) // 8
+    counts = values[_TILE_BYTES]
+    if (counts[counts > 0] < need).any():
+        raise _Damaged(
+            f"is damaged: it says that its tiles are not compressed, and they are "
+            f"shorter than the {need} bytes of one"
+        )
 
 
 def _truncated(need: int, size: int) -> str:

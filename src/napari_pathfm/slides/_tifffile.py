@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffPage
 
+    from napari_pathfm.slides._colour import ToSrgb
     from napari_pathfm.slides._levels import BackendName
 
 # A TIFF without tiles is read by strips, which suits a picture but not a slide.
@@ -49,6 +50,7 @@ class TifffileBackend:
                 self.vendor = meta.vendor(tif)
                 self.mpp = meta.stated_mpp(tif)
                 self.objective = meta.objective_power(tif)
+                self.icc_profile = meta.colour_profile(tif.pages.first)
                 self.tiles = TiffTiles(path, pages, self.levels, scaled=scaled)
         except SlideError:
             raise
@@ -79,6 +81,10 @@ class TifffileBackend:
                 f"{self._path.name} keeps {segment / 1e6:.0f} megapixels in one piece; "
                 f"over {MAX_SEGMENT_PIXELS / 1e6:.0f} it must be tiled: {CONVERT}"
             )
+
+    def use_profile(self, apply: ToSrgb) -> None:
+        """Give all colours by a transform from now on."""
+        self.tiles.use_profile(apply)
 
     def read(
         self, level: int, x: int, y: int, width: int, height: int

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Micrometres per unit, as OME and ImageJ spell them. "pixel" and "reference frame" are
 # no lengths and have no entry.
-_MICROMETRES = {
+MICROMETRES = {
     "m": 1e6,
     "cm": 1e4,
     "mm": 1e3,
@@ -158,9 +158,7 @@ def stated_mpp(tif: TiffFile) -> tuple[float, float] | None:
         return None if mpp is None else (mpp, mpp)
     unit: float | None = None
     if tif.is_imagej:
-        unit = _MICROMETRES.get(
-            str((tif.imagej_metadata or {}).get("unit", "")).strip()
-        )
+        unit = MICROMETRES.get(str((tif.imagej_metadata or {}).get("unit", "")).strip())
     if unit is None:
         unit = {2: 25_400.0, 3: 10_000.0}.get(int(page.resolutionunit))
     across, down = (positive(value) for value in page.resolution)
@@ -202,7 +200,7 @@ def _ome_mpp(xml: str) -> tuple[float, float] | None:
     for axis in "XY":
         size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', element.group())
         unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', element.group())
-        factor = _MICROMETRES.get(_plain(unit.group(1))) if unit else 1.0
+        factor = MICROMETRES.get(_plain(unit.group(1))) if unit else 1.0
         value = positive(size.group(1)) if size else None
         if value is None or factor is None:
             return None
@@ -219,3 +217,9 @@ def _aperio(description: str, key: str) -> str | None:
     """Read ``key = value`` from Aperio's description."""
     found = re.search(rf"\|{key} = ([^|\s]+)", description)
     return found.group(1) if found else None
+
+
+def colour_profile(page: TiffPage) -> bytes | None:
+    """Give a page's ICC profile, or None."""
+    found = page.tags.valueof(34675)
+    return bytes(found) if found else None

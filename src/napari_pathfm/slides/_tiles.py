@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tifffile import TiffPage
 
+    from napari_pathfm.slides._colour import ToSrgb
     from napari_pathfm.slides._levels import Level
 
     Tile = NDArray[np.uint8] | None
 
-#: Decoded tiles kept for one slide.
-CACHE_BYTES = 64 * 2**20
+#: Decoded tiles kept for one slide: a full screen, the ring around it that is read
+#: ahead, and the level below.
+CACHE_BYTES = 192 * 2**20
 
 # OpenSlide's painter takes offsets below this for whole pixels.
 _SUBPIXEL = 1 / 256
@@ -68,6 +70,7 @@ class TiffTiles:
         )
         self.sizes = tuple((part.width, part.height) for part in self._segments)
         self._file: SegmentFile | None = SegmentFile(path)
+        self._apply: ToSrgb | None = None
         self.cache = TileCache(CACHE_BYTES)
 
     def read(
@@ -159,7 +162,7 @@ class TiffTiles:
         file = self._open()
         part = self._segments[level]
         try:
-            return part.decode(file, index, factor)
+            tile = part.decode(file, index, factor)
         except SlideError:
             raise
         except Exception as error:  # codecs raise whatever the damage leads to
@@ -172,6 +175,13 @@ class TiffTiles:
                 f"{part.width}x{part.height} px): {reason(error)}; "
                 "copy it again from its source"
             ) from error
+        return tile if tile is None or self._apply is None else self._apply(tile)
+
+    def use_profile(self, apply: ToSrgb) -> None:
+        """Give all colours by a transform from now on."""
+        self._apply = apply
+        # What was compared with OpenSlide's pixels lies in it, as the file has it.
+        self.cache = TileCache(CACHE_BYTES)
 
     def _open(self) -> SegmentFile:
         file = self._file

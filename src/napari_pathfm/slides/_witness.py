@@ -1,4 +1,4 @@
-"""Is the file behind an open slide still the one that was opened?
+"""Whether the file behind an open slide is still the one that was opened.
 
 A slide that is copied again while it is open must not show another one's pixels, nor
 half of each.

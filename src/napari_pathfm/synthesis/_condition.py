@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -78,6 +78,11 @@ def read_boxes(
     """Read the tiles, uint8 ``(N, px, px, 3)`` at the generator's own resolution."""
     px = spec.tile_px
     return np.stack([slide.read(x, y, px, px, mpp=spec.mpp) for x, y, _, _ in boxes])
+
+
+def slide_details(slide: Slide) -> dict[str, Any]:
+    """What of a slide's opening changes its pixels, for the provenance."""
+    return {"icc_applied": True} if slide.icc_applied else {}
 
 
 def mix(

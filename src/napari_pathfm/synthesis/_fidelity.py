@@ -18,19 +18,28 @@ if TYPE_CHECKING:
 def embed_images(
     encoder: Encoder, images: Sequence[SyntheticImage]
 ) -> NDArray[np.float32]:
-    """CLS of synthetic images, float32 ``(N, D)``, resized to the encoder's tile."""
+    """CLS of synthetic images, float32 ``(N, D)``; see `embed_tiles`."""
+    return embed_tiles(encoder, [image.pixels for image in images])
+
+
+def embed_tiles(
+    encoder: Encoder, tiles: Sequence[NDArray[np.uint8]] | NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """CLS of tiles ``(h, w, 3)``, float32 ``(N, D)``, resized to the encoder's tile.
+
+    A generator's tile may have another size than its encoder's (PixCell: 256 px for
+    the 224 of UNI2-h); bicubic, as the encoders' own transforms have it.
+    """
     from PIL import Image
 
     size = (encoder.spec.tile_px, encoder.spec.tile_px)
-    seen = np.stack(
-        [
-            np.asarray(Image.fromarray(i.pixels).resize(size, Image.Resampling.BICUBIC))
-            if i.pixels.shape[:2] != size
-            else i.pixels
-            for i in images
-        ]
-    )
-    return encoder.encode(seen).cls
+    seen = [
+        tile
+        if tile.shape[:2] == size
+        else np.asarray(Image.fromarray(tile).resize(size, Image.Resampling.BICUBIC))
+        for tile in tiles
+    ]
+    return encoder.encode(np.stack(seen)).cls
 
 
 def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

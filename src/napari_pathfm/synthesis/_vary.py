@@ -9,8 +9,9 @@ from napari_pathfm.synthesis._condition import (
     check_pair,
     check_points,
     read_boxes,
+    slide_details,
 )
-from napari_pathfm.synthesis._fidelity import cosine, embed_images
+from napari_pathfm.synthesis._fidelity import cosine, embed_images, embed_tiles
 from napari_pathfm.synthesis._placed import PlacedImages
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def vary(
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    sampler: str | None = None,
+    preset: str | None = None,
     on_step: OnStep | None = None,
 ) -> Variation:
     """Generate variants of the tissue around a point.
@@ -56,7 +59,7 @@ def vary(
         From `load_generator`.
     encoder : Encoder
         The one that ``generator.spec.encoder`` names.
-    n, seed, steps, guidance, on_step
+    n, seed, steps, guidance, sampler, preset, on_step
         See `Generator.generate`.
 
     Returns
@@ -81,9 +84,16 @@ def vary(
     places = check_points(slide, points)
     boxes = boxes_around(slide, places, spec)
     tiles = read_boxes(slide, boxes, spec)
-    condition = encoder.encode(tiles).cls.mean(0, keepdims=True)
+    condition = embed_tiles(encoder, tiles).mean(0, keepdims=True)
     images = generator.generate(
-        condition, n=n, seed=seed, steps=steps, guidance=guidance, on_step=on_step
+        condition,
+        n=n,
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        preset=preset,
+        on_step=on_step,
     )
     side = boxes[0][2]
     images = [
@@ -93,6 +103,7 @@ def vary(
             slide=slide.path.name,
             slide_fingerprint=slide.fingerprint,
             points=tuple(places),
+            details=slide_details(slide),
             box=boxes[0],
             mpp=side / image.pixels.shape[1] * mpp,
             fidelity={"cosine_to_condition": cosine(seen, condition[0])},

@@ -16,6 +16,7 @@ from napari_pathfm.synthesis._condition import (
     mix,
     read_boxes,
 )
+from napari_pathfm.synthesis._fidelity import embed_tiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,6 +92,7 @@ def verify(
         seed=provenance.seed,
         steps=provenance.steps,
         guidance=provenance.guidance,
+        sampler=provenance.sampler,
         on_step=on_step,
     )[0].pixels
     if again.shape != pixels.shape:
@@ -129,7 +131,7 @@ def condition_of(
             f"the tile now covers {boxes[0][2]:g} level-0 pixels and covered "
             f"{provenance.box[2]:g}: give the pixel size that was used, with --mpp"
         )
-    cls = encoder.encode(read_boxes(slide, boxes, generator.spec)).cls
+    cls = embed_tiles(encoder, read_boxes(slide, boxes, generator.spec))
     if provenance.action == "vary":
         mean: NDArray[np.float32] = cls.mean(0, keepdims=True)
         return mean

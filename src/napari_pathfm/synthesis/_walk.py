@@ -15,8 +15,9 @@ from napari_pathfm.synthesis._condition import (
     check_points,
     mix,
     read_boxes,
+    slide_details,
 )
-from napari_pathfm.synthesis._fidelity import cosine, embed_images
+from napari_pathfm.synthesis._fidelity import cosine, embed_images, embed_tiles
 from napari_pathfm.synthesis._placed import PlacedImages
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def walk(
     seed: int = 0,
     steps: int | None = None,
     guidance: float | None = None,
+    sampler: str | None = None,
+    preset: str | None = None,
     on_step: OnStep | None = None,
 ) -> Walk:
     """Generate what lies between two places as the encoder sees them.
@@ -90,7 +93,7 @@ def walk(
         At least two.
     path : {"spherical", "linear"}
         See `mix`.
-    seed, steps, guidance, on_step
+    seed, steps, guidance, sampler, preset, on_step
         See `Generator.generate`.
 
     Returns
@@ -118,7 +121,7 @@ def walk(
     places = check_points(slide, [start, end])
     boxes = boxes_around(slide, places, spec)
     tiles = read_boxes(slide, boxes, spec)
-    ends = encoder.encode(tiles).cls
+    ends = embed_tiles(encoder, tiles)
     fractions = np.linspace(0, 1, frames).tolist()
     conditions = np.stack([mix(ends[0], ends[1], f, path) for f in fractions])
 
@@ -129,13 +132,15 @@ def walk(
             seed=seed,
             steps=steps,
             guidance=guidance,
+            sampler=sampler,
+            preset=preset,
             on_step=_across(on_step, number, frames),
         )
     side = boxes[0][2]
     images = [
         image.with_provenance(
             action="walk",
-            details={"path": path, "fraction": fraction},
+            details={**slide_details(slide), "path": path, "fraction": fraction},
             encoder=encoder.spec.name,
             encoder_revision=encoder.revision,
             slide=slide.path.name,

@@ -29,7 +29,16 @@ _SHARED_SUFFIXES = frozenset({".tif", ".tiff", ".dcm"})
 # what tifffile reads may be any picture, and count as slides only where they are
 # pyramids.
 _SCANNERS = frozenset(
-    {"aperio", "dicom", "hamamatsu", "leica", "philips", "trestle", "ventana"}
+    {
+        "aperio",
+        "dicom",
+        "hamamatsu",
+        "leica",
+        "ome-zarr",
+        "philips",
+        "trestle",
+        "ventana",
+    }
 )
 
 # napari's word for "opened, and there is nothing to show".
@@ -51,9 +60,9 @@ def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
     if isinstance(path, (list, tuple)):
         return None
     file = Path(str(path))
-    if file.is_dir():
-        return None
     suffix = file.suffix.lower()
+    if file.is_dir():
+        return read_slide if suffix == ".zarr" and _is_slide(file) else None
     if suffix in _SLIDE_SUFFIXES:
         return read_slide
     if suffix in _SHARED_SUFFIXES and _is_slide(file):
@@ -110,7 +119,7 @@ def slide_layer_data(slide: Slide) -> LayerData:
 
 def _is_slide(file: Path) -> bool:
     """Look at a file's structure, not at its pixels."""
-    if not file.is_file():
+    if not file.exists():
         return False
     from napari_pathfm.slides import open_slide
 

@@ -3,57 +3,77 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathfm.errors import WeightsError
+from napari_pathfm.weights._causes import Cause, Finding, words
+from napari_pathfm.weights._explain import finding_of
+from napari_pathfm.weights._integrity import hops, sha256, stated_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+_COARSE_NS = 1_000_000_000
 
 
 def hub_file(repo: str, name: str, *, revision: str | None, access_page: str) -> Path:
     """Fetch one file, or find it in the hub's cache.
 
     The token comes from huggingface_hub's own store or from ``HF_TOKEN``;
-    ``HF_HUB_OFFLINE`` is respected.
+    ``HF_HUB_OFFLINE`` is respected. What is downloaded is compared with the checksum
+    that the hub states; a file that differs is deleted and never used.
 
     Raises
     ------
     WeightsError
-        Telling apart gated, unknown, offline and unreachable, with the way out.
+        Telling the causes of `Cause` apart, with the way out.
     """
     from huggingface_hub import hf_hub_download
 
+    before = cached_file(repo, name, revision=revision)
     try:
-        with _retrying_quietly():
-            return Path(hf_hub_download(repo, name, revision=revision))
+        with retrying_quietly():
+            path = Path(hf_hub_download(repo, name, revision=revision))
     except Exception as error:
         raise _explained(error, repo, access_page) from error
+    if path != before:
+        _verify([path], path.parent, repo, access_page)
+    return path
 
 
 def hub_folder(repo: str, *, revision: str | None, access_page: str) -> Path:
     """Fetch a whole repository, or find it in the hub's cache; raises as `hub_file`."""
     from huggingface_hub import snapshot_download
 
+    # File systems tell the time more coarsely than the clock.
+    began = time.time_ns() - _COARSE_NS
     try:
-        with _retrying_quietly():
-            return Path(snapshot_download(repo, revision=revision))
+        with retrying_quietly():
+            folder = Path(snapshot_download(repo, revision=revision))
     except Exception as error:
         raise _explained(error, repo, access_page) from error
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    fresh = [path for path in files if path.stat().st_mtime_ns >= began]
+    _verify(fresh, folder, repo, access_page)
+    return folder
 
 
 def cached_file(repo: str, name: str, *, revision: str | None) -> Path | None:
     """Path of a file in the hub's cache, without asking the network."""
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import errors, try_to_load_from_cache
 
-    found = try_to_load_from_cache(repo, name, revision=revision)
+    try:
+        found = try_to_load_from_cache(repo, name, revision=revision)
+    except errors.HFValidationError:
+        return None  # no repository can be called that
     return Path(found) if isinstance(found, str) else None
 
 
 @contextmanager
-def _retrying_quietly() -> Iterator[None]:
+def retrying_quietly() -> Iterator[None]:
     """Keep the line for each retry from the terminal; the outcome is said once."""
     logger = logging.getLogger("huggingface_hub")
     before = logger.level
@@ -64,42 +84,25 @@ def _retrying_quietly() -> Iterator[None]:
         logger.setLevel(before)
 
 
+def _verify(fresh: Sequence[Path], folder: Path, repo: str, access_page: str) -> None:
+    """Compare fresh files with what the hub said of them; delete those that differ."""
+    wrong = []
+    for path in fresh:
+        stated = stated_sha256(path, folder)
+        if stated is not None and sha256(path) != stated:
+            for hop in hops(path):
+                hop.unlink(missing_ok=True)
+            wrong.append(path.name)
+    if wrong:
+        raise _said(Finding(Cause.CHECKSUM, ", ".join(wrong)), repo, access_page)
+
+
 def _explained(error: Exception, repo: str, access_page: str) -> Exception:
     """Turn the hub's error into one line that names the way out."""
-    from huggingface_hub import errors, get_token
-    from huggingface_hub.errors import HfHubHTTPError
-
-    local = "or give a downloaded folder with --weights DIR"
-    if isinstance(error, errors.GatedRepoError):
-        if get_token() is None:
-            return WeightsError(
-                f"{repo} is gated and no token is set: ask for access at "
-                f"{access_page}, then run `hf auth login`; {local}"
-            )
-        return WeightsError(
-            f"{repo} is gated and this token has no access: accept its licence at "
-            f"{access_page} with the account of the token; {local}"
-        )
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return WeightsError(
-            f"{repo} was not found, or this account may not see it: ask for access at "
-            f"{access_page} and run `hf auth login`; {local}"
-        )
-    if isinstance(error, errors.RevisionNotFoundError | errors.EntryNotFoundError) and (
-        not isinstance(error, errors.LocalEntryNotFoundError)
-    ):
-        return WeightsError(f"{repo} lacks the expected file or revision; {local}")
-    if isinstance(error, HfHubHTTPError):
-        return WeightsError(f"the hub answered for {repo}: {_line(error)}; {local}")
-    # All that means "no network": offline mode, DNS, refused, timed out, no cache.
-    if isinstance(error, errors.LocalEntryNotFoundError | OSError):
-        return WeightsError(
-            f"{repo} is not on this machine and the hub cannot be reached (no "
-            f"network, or HF_HUB_OFFLINE is set): go online once; {local}"
-        )
-    return error
+    found = finding_of(error)
+    return error if found is None else _said(found, repo, access_page)
 
 
-def _line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:160] if text else type(error).__name__
+def _said(found: Finding, repo: str, access_page: str) -> WeightsError:
+    means, remedy = words(found, model=repo, repo=repo, page=access_page)
+    return WeightsError(f"{repo} cannot be fetched: {means}: {remedy}")

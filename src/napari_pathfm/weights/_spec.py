@@ -9,6 +9,9 @@ from napari_pathfm.errors import UnknownModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,11 @@ class ModelSpec:
         The paper, or the model card.
     notice : str
         What must be said wherever the model is offered.
+    weight_files : tuple of str
+        File names to look for in the repository, best first; ``model_index.json``
+        stands for the whole repository in diffusers' layout.
+    bundled : tuple of str
+        The files that come with the plugin, all of which are needed.
     """
 
     name: str
@@ -48,6 +56,31 @@ class ModelSpec:
     access_page: str | None = None
     citation: str = ""
     notice: str = ""
+    weight_files: tuple[str, ...] = ("model.safetensors", "pytorch_model.bin")
+    bundled: tuple[str, ...] = ()
+
+    def check_tensors(self, tensors: Mapping[str, Tensor], path: Path) -> bool:
+        """Refuse tensors that are not this model's, before anything is loaded.
+
+        Parameters
+        ----------
+        tensors : dict of Tensor
+            What a weight file holds, perhaps on the meta device.
+        path : Path
+            The file, for the message.
+
+        Returns
+        -------
+        bool
+            Whether anything could be told; a model whose architecture stands in its
+            own folder cannot.
+
+        Raises
+        ------
+        WeightsError
+            Naming the misfits.
+        """
+        return False
 
 
 Spec = TypeVar("Spec", bound=ModelSpec)

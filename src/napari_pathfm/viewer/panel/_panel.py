@@ -15,13 +15,14 @@ from qtpy.QtWidgets import (
 
 from napari_pathfm.viewer._canvas_tool import CanvasTool
 from napari_pathfm.viewer._notices import RESEARCH_ONLY
+from napari_pathfm.viewer._preferences import switched_on
 from napari_pathfm.viewer._workers import QtRunner
 from napari_pathfm.viewer.panel._forms import DownScroll, hint, set_hint
 from napari_pathfm.viewer.panel._minimap import Minimap
 from napari_pathfm.viewer.panel._similarity_section import SimilaritySection
 from napari_pathfm.viewer.panel._slide_section import SlideSection
 from napari_pathfm.viewer.panel._synthesis_section import SynthesisSection
-from napari_pathfm.viewer.session import Session
+from napari_pathfm.viewer.session import Prefetch, Session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,9 @@ class ModelsPanel(QWidget):
         self.similarity = SimilaritySection(self.session, self.tool)
         self.synthesis = SynthesisSection(self.session)
         self.minimap = Minimap(self.session.overview)
+        self.prefetch = (
+            Prefetch(viewer) if switched_on("viewing", "read_ahead") else None
+        )
         self.slide.overview.toggled.connect(self._on_overview)
         self.message = hint()
         self.notice = hint()
@@ -90,7 +94,7 @@ class ModelsPanel(QWidget):
         self._show_scale()
         self.session.prepare()
         # Reached when the window goes with the panel in it.
-        self.destroyed.connect(_closer(self.session, self.tool))
+        self.destroyed.connect(_closer(self.session, self.tool, self.prefetch))
 
     def refresh(self) -> None:
         """Show all of the session."""
@@ -111,6 +115,8 @@ class ModelsPanel(QWidget):
         self.tool.close()
         self.session.close()
         self.minimap.shut()
+        if self.prefetch is not None:
+            self.prefetch.close()
 
     def event(self, event: QEvent | None) -> bool:
         """Notice when napari docks the panel, or takes it out without closing it."""
@@ -206,10 +212,12 @@ class ModelsPanel(QWidget):
         return DownScroll(content)
 
 
-def _closer(session: Session, tool: CanvasTool):
+def _closer(session: Session, tool: CanvasTool, prefetch: Prefetch | None):
     """Make a slot that outlives the panel."""
 
     def close() -> None:
+        if prefetch is not None:
+            prefetch.close()
         tool.close()
         session.close()
 

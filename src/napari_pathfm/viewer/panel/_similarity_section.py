@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
+from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
 from napari_pathfm.viewer.panel._forms import (
     Combo,
     Eliding,
@@ -56,7 +57,10 @@ class SimilaritySection(Section):
         self.store = Eliding()
 
         layout = form()
-        add_row(layout, "Encoder", self.encoder)
+        self.check = DoctorButton(
+            session, "encoder", lambda: (session.similarity.encoder, False)
+        )
+        add_row(layout, "Encoder", beside(self.encoder, self.check))
         add_row(
             layout,
             "Step",

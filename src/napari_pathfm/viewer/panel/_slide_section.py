@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari.settings import get_settings
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_pathfm.viewer.panel._forms import (
@@ -54,6 +55,7 @@ class SlideSection(Section):
         self.usual = _UsualSizes(session)
         self.overview = QCheckBox("On the canvas")
         self.overview.setChecked(True)
+        self.background = QCheckBox("In the background")
         self.tissue = QCheckBox("Outline")
         self.fraction = QLabel()
 
@@ -81,6 +83,14 @@ class SlideSection(Section):
         )
         add_row(
             below,
+            "Loading",
+            self.background,
+            "napari's own setting, for all layers and as long as you leave it on: the "
+            "window does not wait for pixels, which appear when they have been read. "
+            "Off, as napari is by default, it waits, and nothing flashes.",
+        )
+        add_row(
+            below,
             "Tissue",
             tissue,
             "Where the models look: tissue told from glass by its stain. The share is "
@@ -90,6 +100,7 @@ class SlideSection(Section):
 
         self.mpp.editingFinished.connect(self._on_mpp)
         self.tissue.toggled.connect(self._on_tissue)
+        self.background.toggled.connect(self._on_background)
 
     def refresh(self) -> None:
         """Show the session's slide."""
@@ -110,6 +121,8 @@ class SlideSection(Section):
         set_hint(self.source, describe_source(state))
         self.missing.setVisible(slide.mpp is None)
         self.usual.setVisible(slide.mpp is None)
+        with quietly(self.background):
+            self.background.setChecked(get_settings().experimental.async_)
         self.refresh_tissue()
 
     def refresh_tissue(self) -> None:
@@ -132,6 +145,9 @@ class SlideSection(Section):
         shown = None if state is None or state.mpp is None else round(state.mpp, 4)
         if value > 0 and value != shown:
             self._session.set_mpp(value)
+
+    def _on_background(self, on: bool) -> None:
+        get_settings().experimental.async_ = on
 
     def _on_tissue(self, shown: bool) -> None:
         if shown:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton
 
 from napari_pathfm.viewer._canvas_tool import KEY
+from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
 from napari_pathfm.viewer.panel._forms import (
     Combo,
     Decimal,
@@ -46,6 +47,9 @@ class SynthesisSection(Section):
         self.seed = Number(0, 2**31 - 1)
         self.steps = Number(1, 1000)
         self.guidance = Decimal(0.0, 20.0, 1, 0.5)
+        self.preset = Combo()
+        self.preset.addItem("As published", "paper")
+        self.preset.addItem("Fast", "fast")
         self.trust = QCheckBox()
         self.button = QPushButton(f"Generate here ({KEY})")
         self.button.setToolTip(
@@ -65,7 +69,12 @@ class SynthesisSection(Section):
         self.caution = hint(_CAUTION)
 
         layout = form()
-        add_row(layout, "Generator", self.generator)
+        self.check = DoctorButton(
+            session,
+            "generator",
+            lambda: (session.synthesis.generator, session.synthesis.trust_remote_code),
+        )
+        add_row(layout, "Generator", beside(self.generator, self.check))
         self.body.addLayout(layout)
         self.body.addLayout(self._settings())
         self.body.addWidget(self.trust)
@@ -78,6 +87,9 @@ class SynthesisSection(Section):
 
         self.generator.currentIndexChanged.connect(self._on_generator)
         self.trust.toggled.connect(lambda on: self._set("trust_remote_code", on))
+        self.preset.currentIndexChanged.connect(
+            lambda _: self._set("preset", self.preset.currentData())
+        )
         for name in ("n", "seed", "steps", "guidance", "frames"):
             field = getattr(self, name)
             field.valueChanged.connect(lambda value, name=name: self._set(name, value))
@@ -89,7 +101,8 @@ class SynthesisSection(Section):
         """Show the session's settings, work and result."""
         synthesis = self._session.synthesis
         fields = (self.generator, self.n, self.seed, self.steps, self.guidance)
-        with quietly(*fields, self.frames, self.trust):
+        with quietly(*fields, self.frames, self.trust, self.preset):
+            self.preset.setCurrentIndex(self.preset.findData(synthesis.preset))
             self.frames.setValue(synthesis.frames)
             self.generator.setCurrentIndex(self.generator.findData(synthesis.generator))
             self.n.setValue(synthesis.n)
@@ -104,7 +117,7 @@ class SynthesisSection(Section):
         self.trust.setText("Run the model's own code")
         self.trust.setToolTip(
             f"{code} brings Python code that has to run on this computer. Agree only "
-            "if you trust its authors."
+            "if you trust its authors. The answer holds until that code changes."
         )
         self.progress.show_job(synthesis.job)
         self.refresh_place()
@@ -181,6 +194,12 @@ class SynthesisSection(Section):
                 self.guidance,
                 "How strictly to follow the tissue clicked: 1 follows it plainly, more "
                 "exaggerates it.",
+            ),
+            (
+                "Sampling",
+                self.preset,
+                "As published, or with a sampler that needs fewer steps. The image's "
+                "provenance says which.",
             ),
         )
         for index, (text, field, tooltip) in enumerate(places):

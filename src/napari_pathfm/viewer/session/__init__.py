@@ -1,5 +1,6 @@
 """The plugin's state and what can be done with it, without Qt."""
 
+from napari_pathfm.viewer.session._doctor import Doctor
 from napari_pathfm.viewer.session._jobs import (
     InlineRunner,
     Job,
@@ -9,6 +10,7 @@ from napari_pathfm.viewer.session._jobs import (
 )
 from napari_pathfm.viewer.session._models import Choice, Models
 from napari_pathfm.viewer.session._overview import Box, Overview
+from napari_pathfm.viewer.session._prefetch import Chunk, Prefetch
 from napari_pathfm.viewer.session._prompts import Prompt, Prompts, Role
 from napari_pathfm.viewer.session._session import Session
 from napari_pathfm.viewer.session._similarity import OVERLAPS, Similarity
@@ -20,11 +22,14 @@ __all__ = [
     "OVERLAPS",
     "Box",
     "Choice",
+    "Chunk",
+    "Doctor",
     "InlineRunner",
     "Job",
     "Models",
     "Outcome",
     "Overview",
+    "Prefetch",
     "Prompt",
     "Prompts",
     "Role",

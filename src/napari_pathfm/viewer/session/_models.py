@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.viewer._imports import import_for_layers, import_models
+from napari_pathfm.viewer._preferences import preference
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.generators import Generator, GeneratorSpec
     from napari_pathfm.synthesis import Variation, Walk
+    from napari_pathfm.weights import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -92,22 +96,36 @@ class Models:
         from napari_pathfm.encoders import load_encoder
 
         import_models()
+        weights = self.weights(self.encoder_spec(name))
         with self._lock:
             if name not in self._encoders:
-                self._encoders[name] = load_encoder(name)
+                self._encoders[name] = load_encoder(name, weights=weights)
             return self._encoders[name]
 
     def generator(self, name: str, *, trust_remote_code: bool = False) -> Generator:
         """Give a generator, loading it if it must be: seconds, in a worker only."""
-        from napari_pathfm.generators import load_generator
+        from napari_pathfm.generators import generator_spec, load_generator
 
         import_models()
+        weights = self.weights(generator_spec(name))
         with self._lock:
             if name not in self._generators:
                 self._generators[name] = load_generator(
-                    name, trust_remote_code=trust_remote_code
+                    name, weights=weights, trust_remote_code=trust_remote_code
                 )
             return self._generators[name]
+
+    def weights(self, spec: ModelSpec) -> Path | None:
+        """Where a person keeps a model's weights; None: the hub, or the package.
+
+        Raises
+        ------
+        WeightsError
+            The folder that was set does not exist.
+        """
+        from napari_pathfm.weights import downloaded
+
+        return downloaded(spec, preference("storage", "weights_dir"))
 
     def vary(self, *arguments: Any, **keywords: Any) -> Variation:
         """Generate variants of a place: `synthesis.vary`."""

@@ -43,7 +43,8 @@ class Synthesis:
     steps, guidance : int, float
         Of the sampler.
     trust_remote_code : bool
-        Whether the person agrees to run code that the generator's repository brings.
+        Whether the person agrees now to run code that the generator's repository
+        brings; an answer given before holds for that code without it.
     job : Job or None
         The latest run.
     result : PlacedImages or None
@@ -56,6 +57,7 @@ class Synthesis:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._generator = "bundled"
+        self._preset = "paper"
         self._cursor: Point | None = None
         self.n = 4
         self.seed = 0
@@ -84,7 +86,20 @@ class Synthesis:
         self._generator = name
         spec = self._session.models.generator_spec(name)
         if spec is not None:
-            self.steps, self.guidance = spec.steps, spec.guidance
+            self.guidance = spec.guidance
+        self.preset = self._preset
+
+    @property
+    def preset(self) -> str:
+        """``"paper"`` or ``"fast"``: the sampler; setting it takes over its steps."""
+        return self._preset
+
+    @preset.setter
+    def preset(self, name: str) -> None:
+        self._preset = name
+        spec = self._session.models.generator_spec(self._generator)
+        if spec is not None:
+            self.steps = spec.fast[1] if name == "fast" else spec.steps
         self.changed.emit()
 
     @property
@@ -189,7 +204,12 @@ class Synthesis:
         """Have a worker load both models and call ``make(generator, encoder, ...)``."""
         models, name = self._session.models, self._generator
         trust = self.trust_remote_code
-        settings = {"seed": self.seed, "steps": self.steps, "guidance": self.guidance}
+        settings = {
+            "seed": self.seed,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "preset": self._preset,
+        }
 
         def work(job: Job) -> PlacedImages:
             job.say("loading the generator")
