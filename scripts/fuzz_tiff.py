@@ -153,7 +153,8 @@ def main() -> int:
                 continue
     print(
         f"{sum(ends.values())} files in {options.minutes:g} minutes: {dict(ends)}; "
-        f"slowest {slowest:.2f} s, most {most / 2**20:.0f} MiB; {len(found)} kinds of finding"
+        f"slowest {slowest:.2f} s, most {most / 2**20:.0f} MiB; "
+        f"{len(found)} kinds of finding"
     )
     return int(bool(found))
 

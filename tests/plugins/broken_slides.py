@@ -2,8 +2,8 @@
 
 Each case changes one thing. `CASES` says of each what must become of it: ``"refused"``
 at open; ``"hurt"``, opens and reports what it cannot read; ``"whole"``, nothing is
-lost; ``"strange"``, opens or not, but the file says something else now, so that its pixels
-may be others.
+lost; ``"strange"``, opens or not, but the file says something else now, so that its
+pixels may be others.
 """
 
 from __future__ import annotations
