@@ -156,7 +156,7 @@ def blob(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("step", "factor"), [(2, 2), (4, 4), (8, 8), (3, 2)])
 def test_shrunk_pixels_stay_in_place(blob: Path, step: int, factor: int) -> None:
-    """The spot comes out where it is, to a fiftieth of a pixel.
+    """The spot comes out where it is, to a fiftieth of a pixel of the result.
 
     At a step of three the next finer factor is resized the rest of the way.
     """
@@ -288,7 +288,7 @@ def test_a_file_that_shrinks_is_said_so(cmu_slide_path: Path, tmp_path: Path) ->
     with slides.open_slide(path) as slide:
         with path.open("r+b") as file:
             file.truncate(50_000)
-        with pytest.raises(SlideError, match=r"shrinks\.svs.*ends early"):
+        with pytest.raises(SlideError, match=r"shrinks\.svs has changed"):
             slide.read(0, 0, *slide.dimensions)
 
 

@@ -25,6 +25,22 @@ def composite_on_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
+def ycbcr_to_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Convert full-range YCbCr (ITU-R BT.601, as JFIF has it); ``(h, w, 3)``."""
+    from PIL import Image
+
+    image = Image.frombuffer(
+        "YCbCr",
+        (pixels.shape[1], pixels.shape[0]),
+        np.ascontiguousarray(pixels, np.uint8),
+        "raw",
+        "YCbCr",
+        0,
+        1,
+    )
+    return np.array(image.convert("RGB"))
+
+
 def to_srgb(profile: bytes, *, name: str) -> ToSrgb:
     """Build the transform from a slide's ICC profile to sRGB.
 

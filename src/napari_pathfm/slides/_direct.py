@@ -129,9 +129,10 @@ def _find_tiles(path: Path, reference: OpenSlideBackend, *, scaled: bool) -> Tif
         with tifffile.TiffFile(path) as tif:
             if meta.refusal(tif.pages.first) or not tif.pages.first.is_tiled:
                 raise SlideError("no tiled RGB TIFF")
-            pages = meta.pages_of_sizes(
-                tif, [(level.width, level.height) for level in reference.levels]
-            )
+            sizes = [(level.width, level.height) for level in reference.levels]
+            pages = meta.pages_of_sizes(tif, sizes)
+            if pages is None and reference.vendor == "philips":
+                pages = meta.padded_pages(tif, sizes)
             if pages is None:
                 raise SlideError("its levels are no plain pages of a TIFF")
             return TiffTiles(path, pages, reference.levels, scaled=scaled)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 #: By how much a tile can shrink while it is decoded.
 FACTORS = (1, 2, 4, 8)
 
-_START, _END = b"\xff\xd8", b"\xff\xd9"
+_START, _END, _JFIF = b"\xff\xd8", b"\xff\xd9", b"\xff\xe0"
 
 
 def whole_stream(data: bytes, tables: bytes, *, ycbcr: bool) -> bytes:
@@ -39,12 +39,16 @@ def whole_stream(data: bytes, tables: bytes, *, ycbcr: bool) -> bytes:
     """
     if not data.startswith(_START):
         raise ValueError("the tile is no JPEG")
+    after = len(_START)
+    if data.startswith(_JFIF, after):
+        # To libjpeg this says YCbCr whatever else is said; TIFF's word goes before.
+        after += 2 + int.from_bytes(data[after + 2 : after + 4], "big")
     adobe = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00" + bytes((ycbcr,))
     if tables:
         if not tables.startswith(_START):
             raise ValueError("the JPEG tables are no JPEG")
         tables = tables[2:-2] if tables.endswith(_END) else tables[2:]
-    return b"".join((_START, adobe, tables, data[2:]))
+    return b"".join((_START, adobe, tables, data[after:]))
 
 
 def decode(
@@ -71,11 +75,17 @@ def decode(
     ValueError
         It is damaged, or of another size.
     """
+    import numpy as np
     import simplejpeg
 
     wanted = (-(-height // factor), -(-width // factor), 3)
+    # Into memory of our own: a forged header may speak of gigabytes.
     pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
-        stream, min_factor=factor, min_height=wanted[0], min_width=wanted[1]
+        stream,
+        min_factor=factor,
+        min_height=wanted[0],
+        min_width=wanted[1],
+        buffer=np.empty(wanted, np.uint8),
     )
     if pixels.shape != wanted:
         raise ValueError(

@@ -148,14 +148,21 @@ def _choose(file: Path, backend: BackendName | None, scaled: bool) -> Backend:
             f"{file.name} is no slide that OpenSlide knows: leave the choice of the "
             "backend open, or convert the file to a pyramidal TIFF"
         )
-    if vendor == "generic-tiff":
+    other: TifffileBackend | None = None
+    if vendor == "generic-tiff" and backend is None:
         # OpenSlide takes any tiled TIFF, makes RGB of whatever is in it, and does not
         # see the SubIFDs in which an OME-TIFF keeps its levels.
-        reader = TifffileBackend(file, scaled=scaled)
-        if reader.vendor == "ome-tiff" and backend is None:
-            return reader
-        reader.close()
-    reference = OpenSlideBackend(file)
+        other = TifffileBackend(file, scaled=scaled)
+        if other.vendor == "ome-tiff":
+            return other
+    try:
+        reference = OpenSlideBackend(file)
+    except SlideError:
+        if other is None:
+            raise
+        return other  # OpenSlide has not this compression, say
+    if other is not None:
+        other.close()
     if backend == "openslide":
         return reference
     direct = read_directly(file, reference, scaled=scaled)

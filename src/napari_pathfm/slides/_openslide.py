@@ -12,6 +12,7 @@ from napari_pathfm.errors import SlideError
 from napari_pathfm.slides._colour import composite_on_white
 from napari_pathfm.slides._levels import BackendName, Level
 from napari_pathfm.slides._mpp import plausible, positive
+from napari_pathfm.slides._witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 # Decoded slide tiles that OpenSlide keeps for one slide, 4 bytes a pixel.
 CACHE_BYTES = 192 * 2**20
+
+# A picture of the whole glass is far smaller.
+MAX_ASSOCIATED_PIXELS = 100_000_000
 
 
 def detect_vendor(path: Path) -> str | None:
@@ -53,6 +57,8 @@ class OpenSlideBackend:
         import openslide
 
         self._path = path
+        # OpenSlide opens the file by its name again and again.
+        self._witness = Witness(path)
         self.reading = "OpenSlide"
         self._lock = threading.Lock()
         self._cache = openslide.OpenSlideCache(CACHE_BYTES)
@@ -110,6 +116,7 @@ class OpenSlideBackend:
         handle = self._handle
         if handle is None:
             raise SlideError(f"{self._path.name} is closed: open it again")
+        self._witness.check()
         return handle
 
     def read(
@@ -155,6 +162,15 @@ class OpenSlideBackend:
         # On its own handle, so that a damaged one leaves the slide readable.
         self._current()
         with contextlib.closing(self._open()) as handle:
+            width, height = (
+                int(handle.properties.get(f"openslide.associated.{name}.{side}", 0))
+                for side in ("width", "height")
+            )
+            if width * height > MAX_ASSOCIATED_PIXELS:
+                raise SlideError(
+                    f"{self._path.name}: its image {name!r} says that it has {width} x "
+                    f"{height} px: the file is damaged, copy it again from its source"
+                )
             try:
                 return _on_white(handle.associated_images[name])
             except openslide.OpenSlideError as error:

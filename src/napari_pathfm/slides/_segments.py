@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pathfm.errors import SlideError
-from napari_pathfm.slides import _jpeg
-from napari_pathfm.slides._colour import composite_on_white
+from napari_pathfm.slides import _jpeg, _streams
+from napari_pathfm.slides._colour import composite_on_white, ycbcr_to_rgb
+from napari_pathfm.slides._witness import Witness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,12 +22,16 @@ if TYPE_CHECKING:
 
 _JPEG, _RGB, _YCBCR = 7, 2, 6
 
+# Aperio's JPEG 2000 whose three components are YCbCr, which the stream does not say.
+_APERIO_YCBCR = 33003
+
 
 class SegmentFile:
     """A file that many threads read at once."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("rb", buffering=0)
+        self._witness = Witness(path, self._file.fileno())
         self._lock = threading.Lock()
 
     def read(self, offset: int, count: int) -> bytes:
@@ -36,6 +41,8 @@ class SegmentFile:
         ------
         OSError
             The file ends before.
+        SlideError
+            The file is not what it was when it was opened.
         """
         if hasattr(os, "pread"):
             data = os.pread(self._file.fileno(), count, offset)
@@ -45,6 +52,7 @@ class SegmentFile:
                 data = self._file.read(count)
         if len(data) < count:
             raise OSError("the file ends early")
+        self._witness.check()
         return data
 
     def __del__(self) -> None:
@@ -106,6 +114,7 @@ class Segments:
                 f"{self._per_plane * self._planes}; copy it again from its source"
             )
         self._ycbcr = page.photometric == _YCBCR
+        self._aperio_ycbcr = page.compression == _APERIO_YCBCR
         self._turbo = (
             page.is_tiled
             and page.compression == _JPEG
@@ -145,8 +154,10 @@ class Segments:
             count = self.bytes_of(part)
             if count == 0:
                 return None
+            data = file.read(self.offset(part), count)
+            self._check_stream(data)
             segment, _, shape = self._decode(
-                file.read(self.offset(part), count),
+                data,
                 part,
                 jpegtables=self._tables or None,
                 jpegheader=self._header,
@@ -157,7 +168,18 @@ class Segments:
         pixels = planes[0] if len(planes) == 1 else np.concatenate(planes, axis=2)
         if pixels.shape[2] == 4:
             return composite_on_white(pixels)
+        if self._aperio_ycbcr:
+            return ycbcr_to_rgb(pixels)
         return np.ascontiguousarray(pixels, np.uint8)
+
+    def _check_stream(self, data: bytes) -> None:
+        """Refuse a stream that says it is larger than a segment, before it is made."""
+        size = _streams.size_of(data)
+        if size is not None and (size[0] > self.width or size[1] > self.height):
+            raise ValueError(
+                f"the tile has {size[0]} x {size[1]} px and should have "
+                f"{self.width} x {self.height}"
+            )
 
     def _whole(self, pixels: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
         """Refuse a segment that covers less of the page than it should."""

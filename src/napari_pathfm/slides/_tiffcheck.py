@@ -22,6 +22,7 @@ _TILE_OFFSETS, _TILE_BYTES = 324, 325
 _SUB_IFDS = 330
 _BITS, _COMPRESSION, _SAMPLES, _PLANAR = 258, 259, 277, 284
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
+_SIDES = {256: "width", 257: "height", 322: "tile width", 323: "tile height"}
 _WANTED = frozenset(
     (
         _STRIP_OFFSETS,
@@ -33,8 +34,7 @@ _WANTED = frozenset(
         _COMPRESSION,
         _SAMPLES,
         _PLANAR,
-        _TILE_WIDTH,
-        _TILE_LENGTH,
+        *_SIDES,
     )
 )
 
@@ -47,6 +47,9 @@ _SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
 
 # Tags from here on are private: what scanners put there does not matter to reading.
 _PRIVATE = 32_768
+
+#: One tile is decoded as a whole.
+MAX_TILE_PIXELS = 64_000_000
 
 # More directories than any slide has: a loop or nonsense.
 _MAX_DIRECTORIES = 10_000
@@ -86,6 +89,8 @@ def tiff_problem(path: Path) -> str | None:
         else:
             return None
         try:
+            if first == 0:
+                raise _Damaged("is damaged: it has no directory")
             _walk(file, size, layout, first)
         except _Damaged as error:
             return str(error)
@@ -105,24 +110,57 @@ class _Layout:
 
 def _walk(file: BinaryIO, size: int, layout: _Layout, first: int) -> None:
     """Check every directory that can be reached from the first."""
-    waiting, seen = [first], set[int]()
+    # Where chains of directories begin, and the directories that lead there.
+    waiting: list[tuple[int, frozenset[int]]] = [(first, frozenset())]
+    seen = set[int]()
     while waiting:
-        at = waiting.pop()
-        if at == 0:
-            continue
-        if at in seen or len(seen) >= _MAX_DIRECTORIES:
+        at, above = waiting.pop()
+        chain = set(above)
+        # Writers list SubIFDs and chain them as well: met before is no circle.
+        while at and at not in seen:
+            if len(seen) >= _MAX_DIRECTORIES:
+                raise _Damaged("is damaged: it has more directories than any slide")
+            seen.add(at)
+            chain.add(at)
+            at, children = _check_directory(file, size, layout, at)
+            if children:
+                path = frozenset(chain)
+                waiting.extend((child, path) for child in children)
+        if at in chain:
             raise _Damaged("is damaged: its directories run in a circle")
-        seen.add(at)
-        values, following = _directory(file, size, layout, at)
-        waiting.append(following)
-        waiting.extend(values.get(_SUB_IFDS, np.empty(0, np.uint64)).tolist())
-        for offsets, counts in (
-            (_STRIP_OFFSETS, _STRIP_BYTES),
-            (_TILE_OFFSETS, _TILE_BYTES),
-        ):
-            if offsets in values and counts in values:
-                _check_segments(values[offsets], values[counts], size)
-        _check_raw_tiles(values)
+
+
+def _check_directory(
+    file: BinaryIO, size: int, layout: _Layout, at: int
+) -> tuple[int, list[int]]:
+    """Check one directory; where the next is, and where its children are."""
+    values, following = _directory(file, size, layout, at)
+    if _TILE_OFFSETS in values:
+        _check_tiles(values)
+    for offsets, counts in (
+        (_STRIP_OFFSETS, _STRIP_BYTES),
+        (_TILE_OFFSETS, _TILE_BYTES),
+    ):
+        if offsets in values and counts in values:
+            _check_segments(values[offsets], values[counts], size)
+    _check_raw_tiles(values)
+    return following, values.get(_SUB_IFDS, np.empty(0, np.uint64)).tolist()
+
+
+def _check_tiles(values: dict[int, NDArray[np.uint64]]) -> None:
+    """Check that there are tiles for all of the picture, of a size that tiles have."""
+    for tag, name in _SIDES.items():
+        if not values.get(tag, np.zeros(1)).any():
+            raise _Damaged(f"is damaged: it does not say its {name}")
+    if _TILE_BYTES not in values:
+        raise _Damaged("is damaged: it does not say how long its tiles are")
+    width, height, across, down = (int(values[tag][0]) for tag in _SIDES)
+    if across * down > MAX_TILE_PIXELS:
+        # OpenSlide ends the program when it cannot have the memory for one.
+        raise _Damaged(f"is damaged: no tile is {across} x {down} px large")
+    wanted, found = -(-width // across) * -(-height // down), len(values[_TILE_OFFSETS])
+    if found < wanted:
+        raise _Damaged(f"is damaged: it lists {found} tiles and should have {wanted}")
 
 
 def _directory(
@@ -130,6 +168,8 @@ def _directory(
 ) -> tuple[dict[int, NDArray[np.uint64]], int]:
     """Read the offsets and byte counts of one directory, and where the next one is."""
     entries = struct.unpack(layout.count, _bytes(file, size, at, layout.count))[0]
+    if entries == 0:
+        raise _Damaged("is damaged: it has an empty directory")
     if entries > _MAX_ENTRIES:
         raise _Damaged("is damaged: it has a directory of impossible length")
     values: dict[int, NDArray[np.uint64]] = {}
@@ -139,6 +179,8 @@ def _directory(
         tag, kind, count = struct.unpack(
             layout.entry, _bytes(file, size, where, layout.entry)
         )
+        if tag in _WANTED and kind not in _TYPES:
+            raise _Damaged(f"is damaged: its tag {tag} is no whole number")
         if tag < _PRIVATE and kind in _SIZES:
             data = where + struct.calcsize(layout.entry)
             length = count * _SIZES[kind]
@@ -148,7 +190,7 @@ def _directory(
                 )[0]
             if data + length > size:
                 raise _Damaged(_truncated(data + length, size))
-            if tag in _WANTED and kind in _TYPES:
+            if tag in _WANTED:
                 file.seek(data)
                 dtype = np.dtype(layout.order + _TYPES[kind])
                 values[tag] = np.frombuffer(file.read(length), dtype).astype(np.uint64)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_pathfm.errors import SlideError
 from napari_pathfm.slides import _tiffmeta as meta
 from napari_pathfm.slides._regions import CONVERT
+from napari_pathfm.slides._tiffcheck import MAX_TILE_PIXELS
 from napari_pathfm.slides._tiles import TiffTiles, reason
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 # A TIFF without tiles is read by strips, which suits a picture but not a slide.
 MAX_PLAIN_PIXELS = 400_000_000
 
-# One strip or tile is decoded as a whole; some writers put everything into one strip.
-MAX_SEGMENT_PIXELS = 64_000_000
+# One strip is decoded as a whole, and some writers put everything into one.
+MAX_SEGMENT_PIXELS = MAX_TILE_PIXELS
 
 # Without a handler of its own Python prints tifffile's grumbling about a damaged file
 # to stderr, beside the one clear line that we raise.

@@ -27,6 +27,13 @@ MICROMETRES = {
     "inch": 25_400.0,
 }
 
+# None, LZW, old and new JPEG, deflate (twice), PackBits, JPEG 2000 (Aperio's two, and
+# plain), LZMA, Zstandard, WebP. What slides use, and nothing whose decoder would take
+# a forged size at its word.
+_COMPRESSIONS = frozenset(
+    (1, 5, 6, 7, 8, 32773, 32946, 33003, 33005, 34712, 34925, 50000, 50001)
+)
+
 # A page counts as a level if both sides shrink alike; rounding costs a pixel or two.
 _ASPECT_TOLERANCE = 0.02
 
@@ -50,6 +57,9 @@ def refusal(page: TiffPage) -> str | None:
     if page.photometric not in (2, 6):  # RGB, YCbCr
         name = getattr(page.photometric, "name", page.photometric)
         return f"has {name} colours; {way_out}"
+    if page.compression not in _COMPRESSIONS:
+        name = getattr(page.compression, "name", page.compression)
+        return f"is compressed by {name}, which is not supported; {way_out} in JPEG"
     if page.imagedepth != 1:
         return f"is a volume; {way_out} planes"
     return None
@@ -102,6 +112,25 @@ def pages_of_sizes(
             found.setdefault(size, []).append(page)
     pages = [found.get(size, []) for size in sizes]
     return [own[0] for own in pages] if all(len(own) == 1 for own in pages) else None
+
+
+def padded_pages(tif: TiffFile, sizes: list[tuple[int, int]]) -> list[TiffPage] | None:
+    """Find the pages of levels ``(width, height)`` that are filled up to whole tiles.
+
+    Philips' slides say the padded size of every level and have no other tiled pages.
+    """
+    from tifffile import TiffPage
+
+    every = [tif.pages[i] for i in range(len(tif.pages))]
+    pages = [page for page in every if isinstance(page, TiffPage) and page.is_tiled]
+    if len(pages) != len(sizes):
+        return None
+    for page, (width, height) in zip(pages, sizes, strict=True):
+        spare = page.imagewidth - width, page.imagelength - height
+        fits = 0 <= spare[0] < page.tilewidth and 0 <= spare[1] < page.tilelength
+        if not fits or refusal(page) is not None:
+            return None
+    return pages
 
 
 def level_facts(pages: list[TiffPage]) -> tuple[Level, ...]:

@@ -157,12 +157,14 @@ class TiffTiles:
         Raises
         ------
         SlideError
-            It is damaged, or the slide is closed.
+            It is damaged, the slide is closed, or the file has changed.
         """
         file = self._open()
         part = self._segments[level]
         try:
             tile = part.decode(file, index, factor)
+        except SlideError:
+            raise
         except Exception as error:  # codecs raise whatever the damage leads to
             downsample = self._levels[level].downsample
             down, across = divmod(index, part.across)
