@@ -55,7 +55,7 @@ class SynthesisSection(Section):
         self.button.setToolTip(
             f"At the last click. {KEY} generates under the mouse, without a click."
         )
-        self.walk = QPushButton("Walk between the last two clicks")
+        self.walk = QPushButton("Walk between two clicks")
         self.walk.setToolTip(
             "Goes from the first place to the second along their embeddings, with the "
             "same noise, so that only the tissue changes. A slider steps through the "
