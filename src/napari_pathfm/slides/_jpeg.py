@@ -52,7 +52,11 @@ def whole_stream(data: bytes, tables: bytes, *, ycbcr: bool) -> bytes:
 
 
 def decode(
-    stream: bytes, width: int, height: int, factor: int = 1
+    stream: bytes,
+    width: int,
+    height: int,
+    factor: int = 1,
+    out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Decode a JPEG of a known size to RGB.
 
@@ -64,6 +68,9 @@ def decode(
         The size that it must have.
     factor : {1, 2, 4, 8}
         By how much to shrink it.
+    out : uint8 array, optional
+        Memory to use again, where it has the shape that is returned; fetching new
+        pages takes a third of the time otherwise.
 
     Returns
     -------
@@ -79,17 +86,19 @@ def decode(
     import simplejpeg
 
     wanted = (-(-height // factor), -(-width // factor), 3)
+    if out is None or out.shape != wanted:
+        out = np.empty(wanted, np.uint8)
     # Into memory of our own: a forged header may speak of gigabytes.
     pixels: NDArray[np.uint8] = simplejpeg.decode_jpeg(
         stream,
         min_factor=factor,
         min_height=wanted[0],
         min_width=wanted[1],
-        buffer=np.empty(wanted, np.uint8),
+        buffer=out,
     )
     if pixels.shape != wanted:
         raise ValueError(
             f"the tile has {pixels.shape[1] * factor} x {pixels.shape[0] * factor} px "
             f"and should have {width} x {height}"
         )
-    return pixels
+    return out

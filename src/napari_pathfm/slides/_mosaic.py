@@ -71,6 +71,8 @@ class Mosaic:
         width, height = tiles.sizes[sampling.level]
         self._size = width // sampling.factor, height // sampling.factor
         self._held: dict[int, NDArray[np.uint8] | SlideError | None] = {}
+        # Memory of slide tiles that nobody needs any more, to decode others into.
+        self._spare: list[NDArray[np.uint8]] = []
         # Which slide tiles the model tiles under way need.
         self._needs: dict[int, list[int]] = {}
         self._first, self._last = self._spans(down)
@@ -96,7 +98,8 @@ class Mosaic:
         for number in numbers:
             tile: NDArray[np.uint8] | SlideError | None
             try:
-                tile = self._tiles.decode(self._level, self._factor, number)
+                out = self._spare.pop() if self._spare else None
+                tile = self._tiles.decode(self._level, self._factor, number, out)
             except SlideError as error:
                 tile = error
             self._held[number] = tile
@@ -127,7 +130,9 @@ class Mosaic:
             for number in self._needs.pop(j):
                 uses[number] -= 1
                 if not uses[number]:
-                    held.pop(number, None)
+                    tile = held.pop(number, None)
+                    if isinstance(tile, np.ndarray) and tile.flags.writeable:
+                        self._spare.append(tile)
 
     def shed(self) -> None:
         """Where too much is held let go of the oldest that nothing under way needs.

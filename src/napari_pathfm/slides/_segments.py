@@ -138,16 +138,23 @@ class Segments:
         return int(self._counts[index])
 
     def decode(
-        self, file: SegmentFile, index: int, factor: int = 1
+        self,
+        file: SegmentFile,
+        index: int,
+        factor: int = 1,
+        out: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8] | None:
-        """Decode one segment to RGB ``(h, w, 3)``; None where the file has none."""
+        """Decode one segment to RGB ``(h, w, 3)``; None where the file has none.
+
+        JPEG tiles are decoded into `out` where that is given.
+        """
         if self._turbo:
             count = self.bytes_of(index)
             if count == 0:
                 return None
             data = file.read(self.offset(index), count)
             stream = _jpeg.whole_stream(data, self._tables, ycbcr=self._ycbcr)
-            return _jpeg.decode(stream, self.width, self.height, factor)
+            return _jpeg.decode(stream, self.width, self.height, factor, out)
         planes = []
         for plane in range(self._planes):
             part = plane * self._per_plane + index

@@ -151,8 +151,16 @@ class TiffTiles:
                     place[:] = tile[c - y0 : d - y0, a - x0 : b - x0]
         return result
 
-    def decode(self, level: int, factor: int, index: int) -> Tile:
+    def decode(
+        self,
+        level: int,
+        factor: int,
+        index: int,
+        out: NDArray[np.uint8] | None = None,
+    ) -> Tile:
         """Decode a tile to RGB; None where the file has none.
+
+        `out` is memory that may be used again.
 
         Raises
         ------
@@ -162,7 +170,7 @@ class TiffTiles:
         file = self._open()
         part = self._segments[level]
         try:
-            tile = part.decode(file, index, factor)
+            tile = part.decode(file, index, factor, out)
         except SlideError:
             raise
         except Exception as error:  # codecs raise whatever the damage leads to
