@@ -31,6 +31,11 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("slides", type=Path, nargs="+", metavar="SLIDE")
     parser.add_argument("--encoder", default="bundled", metavar="NAME")
     add_weights(parser, "encoder")
+    parser.add_argument(
+        "--pooling",
+        choices=["cls", "cls+mean"],
+        help="what stands for a tile: CLS, or CLS and the mean of the patch tokens",
+    )
     add_mpp(parser)
     parser.add_argument(
         "--stride",
@@ -65,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
         options.encoder,
         weights=weights_of(spec, options.weights),
         device=options.device,
+        pooling=options.pooling,
     )
     reports = [_embed(path, encoder, options) for path in options.slides]
     lines = [

@@ -3,10 +3,11 @@
 from napari_pathfm.encoders._catalogue import ENCODERS, encoder_spec
 from napari_pathfm.encoders._device import choose_device
 from napari_pathfm.encoders._encoder import Encoder, Features, load_encoder
-from napari_pathfm.encoders._spec import EncoderSpec
+from napari_pathfm.encoders._spec import POOLINGS, EncoderSpec
 
 __all__ = [
     "ENCODERS",
+    "POOLINGS",
     "Encoder",
     "EncoderSpec",
     "Features",

@@ -5,13 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_pathfm.encoders._bundled import BUNDLED
+from napari_pathfm.encoders._gigapath import GIGAPATH
 from napari_pathfm.encoders._h0mini import H0_MINI
+from napari_pathfm.encoders._hoptimus import H_OPTIMUS_0, H_OPTIMUS_1
+from napari_pathfm.encoders._phikon import PHIKON, PHIKON_V2
+from napari_pathfm.encoders._uni import UNI, UNI2_H
+from napari_pathfm.encoders._virchow2 import VIRCHOW2
 from napari_pathfm.weights import spec_by_name
 
 if TYPE_CHECKING:
     from napari_pathfm.encoders._spec import EncoderSpec
 
-ENCODERS: dict[str, EncoderSpec] = {spec.name: spec for spec in (BUNDLED, H0_MINI)}
+ENCODERS: dict[str, EncoderSpec] = {
+    spec.name: spec
+    for spec in (
+        BUNDLED,
+        H0_MINI,
+        PHIKON,
+        PHIKON_V2,
+        H_OPTIMUS_0,
+        H_OPTIMUS_1,
+        UNI,
+        UNI2_H,
+        VIRCHOW2,
+        GIGAPATH,
+    )
+}
 
 
 def encoder_spec(name: str) -> EncoderSpec:

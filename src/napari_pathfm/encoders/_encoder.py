@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_pathfm import weights as weight_files
 from napari_pathfm.encoders._catalogue import encoder_spec
+from napari_pathfm.encoders._spec import POOLINGS
 from napari_pathfm.errors import PathfmError, WeightsError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 # Small batches keep a CPU's caches warm; more gave nothing (docs/performance.md).
 _BATCH = 8
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,13 @@ class Encoder:
         Which weights these are: origin and first 12 hex digits of their SHA-256.
     device : torch.device
         Where to run.
+    pooling : str, optional
+        The spec's own where not given.
 
     Attributes
     ----------
     pooling : str
-        What stands for a tile in a store; ``"cls"``.
+        What stands for a tile in a store; one of `POOLINGS`.
     feature_dim : int
         Length of that vector.
     """
@@ -71,14 +73,15 @@ class Encoder:
         network: torch.nn.Module,
         revision: str,
         device: torch.device,
+        pooling: str | None = None,
     ) -> None:
         import torch
 
         self.spec = spec
         self.revision = revision
         self.device = device
-        self.pooling = spec.pooling
-        self.feature_dim = spec.dim
+        self.pooling = _known(pooling or spec.pooling)
+        self.feature_dim = spec.dim * len(self.pooling.split("+"))
         self._network = network.to(device).eval().requires_grad_(False)
         as_image = (1, 3, 1, 1)
         # Folded into one multiplication and one addition on uint8 values.
@@ -121,7 +124,10 @@ class Encoder:
                 cls[start:stop] = tokens[:, 0]
                 grid = tokens[:, self.spec.prefix_tokens :]
                 patches[start:stop] = grid.reshape(-1, rows, columns, self.spec.dim)
-        return Features(cls, patches, cls)
+        pooled = cls
+        if self.pooling == "cls+mean":
+            pooled = np.concatenate([cls, patches.mean((1, 2))], axis=1)
+        return Features(cls, patches, pooled)
 
     def _check(self, tiles: NDArray[np.uint8]) -> None:
         patch = self.spec.patch_px
@@ -142,6 +148,7 @@ def load_encoder(
     *,
     weights: str | Path | None = None,
     device: str = "auto",
+    pooling: str | None = None,
 ) -> Encoder:
     """Load an encoder of the catalogue.
 
@@ -154,6 +161,8 @@ def load_encoder(
         bundled file or the hub.
     device : str
         ``"auto"`` (CUDA, then Apple's MPS, then CPU) or a torch device.
+    pooling : {"cls", "cls+mean"}, optional
+        What stands for a tile in a store; the catalogue's choice where not given.
 
     Raises
     ------
@@ -168,10 +177,12 @@ def load_encoder(
     from napari_pathfm.encoders._vit import build_vit
 
     spec = encoder_spec(name)
+    if pooling is not None:
+        _known(pooling)
     path, origin = _find(spec, weights)
     with torch.device("meta"):
         network = build_vit(spec)
-    tensors = weight_files.read_tensors(path)
+    tensors = spec.tensors(weight_files.read_tensors(path))
     weight_files.load_strict(network, tensors, model=spec.title, path=path)
     count = sum(p.numel() for p in network.parameters())
     if count != spec.parameters:
@@ -180,19 +191,32 @@ def load_encoder(
             f"{count:,}: timm may have changed; install the one in constraints.txt"
         )
     revision = f"{origin}:{weight_files.digest(path)}"
-    return Encoder(spec, network, revision, choose_device(device))
+    return Encoder(spec, network, revision, choose_device(device), pooling)
+
+
+def _known(pooling: str) -> str:
+    if pooling not in POOLINGS:
+        raise PathfmError(f"no pooling {pooling!r}: choose {' or '.join(POOLINGS)}")
+    return pooling
 
 
 def _find(spec: EncoderSpec, weights: str | Path | None) -> tuple[Path, str]:
     """Give the weight file and where it came from."""
+    names = spec.weight_files
     if weights is not None:
-        return weight_files.local_file(weights, _WEIGHT_FILES, spec.title), "local"
+        return weight_files.local_file(weights, names, spec.title), "local"
     if spec.hub_repo is None:
-        return weight_files.bundled_path("encoder.safetensors"), "bundled"
+        return weight_files.bundled_path(spec.bundled[0]), "bundled"
+    origin = f"hub@{(spec.hub_revision or 'main')[:8]}"
+    for name in names[1:]:
+        # What was fetched before is used before anything is fetched.
+        found = weight_files.cached_file(
+            spec.hub_repo, name, revision=spec.hub_revision
+        )
+        if found is not None:
+            return found, origin
+    page = spec.access_page or spec.hub_repo
     path = weight_files.hub_file(
-        spec.hub_repo,
-        _WEIGHT_FILES[0],
-        revision=spec.hub_revision,
-        access_page=spec.access_page or spec.hub_repo,
+        spec.hub_repo, names[0], revision=spec.hub_revision, access_page=page
     )
-    return path, f"hub@{(spec.hub_revision or 'main')[:8]}"
+    return path, origin

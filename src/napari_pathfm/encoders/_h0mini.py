@@ -19,7 +19,9 @@ H0_MINI = EncoderSpec(
         # timm's default of 4 gives 71.6 M parameters and wrong shapes; the hub's config
         # supplies this figure, an offline build must.
         "mlp_ratio": 5.33334,
+        "swiglu": True,
         "reg_tokens": 4,
+        "no_embed_class": True,
         "init_values": 1e-5,
     },
     parameters=85_739_520,
@@ -30,6 +32,7 @@ H0_MINI = EncoderSpec(
     prefix_tokens=5,
     patch_px=14,
     dim=768,
+    precision="fp16 autocast, as its card shows",
     licence="CC-BY-NC-ND-4.0",
     gated=True,
     hub_repo="bioptimus/H0-mini",

@@ -13,24 +13,30 @@ if TYPE_CHECKING:
 def build_vit(spec: EncoderSpec) -> VisionTransformer:
     """Build the network of a spec with random weights.
 
-    The feed-forward part is the packed SwiGLU of DINOv2, with the position embedding on
-    patches only and register tokens after CLS, as H0-mini has it; ``arguments`` of the
-    spec says the rest. The output is every token, ``(N, prefix + h * w, D)``.
+    ``arguments`` of the spec are timm's own, and ``swiglu``: whether the feed-forward
+    part is the packed SwiGLU of DINOv2's large models, whose first half passes the
+    SiLU, rather than a plain one with GELU. Sides may be any multiple of the patch.
+
+    Returns
+    -------
+    VisionTransformer
+        Its output is every token after the final norm, ``(N, prefix + h * w, D)``.
     """
     from timm.layers.mlp import SwiGLUPacked
     from timm.models import VisionTransformer
     from torch import nn
 
-    # timm takes any callable; its annotation asks for a class.
-    mlp: Any = SwiGLUPacked
-
+    arguments = dict(spec.arguments)
+    feed_forward: dict[str, Any] = (
+        {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU}
+        if arguments.pop("swiglu", False)
+        else {}
+    )
     return VisionTransformer(
         img_size=spec.tile_px,
         num_classes=0,
         global_pool="",
         dynamic_img_size=True,
-        no_embed_class=True,
-        mlp_layer=mlp,
-        act_layer=nn.SiLU,
-        **spec.arguments,
+        **feed_forward,
+        **arguments,
     )
