@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from timm.layers import SwiGLUPacked
 
-from napari_pathfm.encoders import ENCODERS, Encoder, load_encoder
+from napari_pathfm.encoders import ENCODERS, Encoder, default_encoder, load_encoder
 from napari_pathfm.encoders._vit import build_vit
 from napari_pathfm.errors import PathfmError, WeightsError
 
@@ -285,3 +285,20 @@ def test_every_entry_says_what_a_person_needs():
         assert spec.tile_px % spec.patch_px == 0
         if spec.hub_repo is not None:
             assert spec.access_page == f"https://huggingface.co/{spec.hub_repo}"
+
+
+def test_h0_mini_is_the_default_as_soon_as_its_weights_are_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "napari_pathfm.encoders._catalogue.cached_file", lambda *a, **k: None
+    )
+    monkeypatch.delenv("NAPARI_PATHFM_WEIGHTS", raising=False)
+    assert default_encoder() == "bundled"
+    (tmp_path / "H0-mini").mkdir()
+    assert default_encoder(tmp_path) == "h0-mini"
+    monkeypatch.setenv("NAPARI_PATHFM_WEIGHTS", str(tmp_path))
+    assert default_encoder() == "h0-mini"
+    monkeypatch.delenv("NAPARI_PATHFM_WEIGHTS")
+    monkeypatch.setattr(
+        "napari_pathfm.encoders._catalogue.cached_file", lambda *a, **k: tmp_path
+    )
+    assert default_encoder() == "h0-mini"

@@ -29,7 +29,11 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     parser = verbs.add_parser("embed", help="embed the tissue of slides")
     parser.add_argument("slides", type=Path, nargs="+", metavar="SLIDE")
-    parser.add_argument("--encoder", default="bundled", metavar="NAME")
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="h0-mini as soon as its weights are here, else bundled; see `models`",
+    )
     add_weights(parser, "encoder")
     parser.add_argument(
         "--pooling",
@@ -57,17 +61,17 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Embed each slide and report."""
-    from napari_pathfm.encoders import encoder_spec, load_encoder
+    from napari_pathfm.encoders import default_encoder, encoder_spec, load_encoder
     from napari_pathfm.slides import open_slide
 
-    spec = encoder_spec(options.encoder)
+    spec = encoder_spec(options.encoder or default_encoder())
     # Every slide is looked at before the model is loaded, so that a wrong path or a
     # missing pixel size shows in a second and not after an hour.
     for path in options.slides:
         with open_slide(path, mpp=options.mpp) as slide:
             slide.require_mpp()
     encoder = load_encoder(
-        options.encoder,
+        spec.name,
         weights=weights_of(spec, options.weights),
         device=options.device,
         pooling=options.pooling,

@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_pathfm.errors import WeightsError
 from napari_pathfm.viewer._imports import import_for_layers, import_models
 from napari_pathfm.viewer._preferences import preference
 
@@ -68,6 +69,16 @@ class Models:
         from napari_pathfm.encoders import ENCODERS
 
         return [_choice(spec, spec.tile_px * spec.mpp) for spec in ENCODERS.values()]
+
+    def default_encoder(self) -> str:
+        """Name the encoder to begin with: H0-mini as soon as its weights are here."""
+        from napari_pathfm.encoders import default_encoder
+
+        try:
+            return default_encoder(preference("storage", "weights_dir"))
+        except WeightsError:
+            # The folder that was set is gone: said when a model is asked for.
+            return "bundled"
 
     def generator_choices(self) -> list[Choice]:
         """List the generators of the catalogue."""

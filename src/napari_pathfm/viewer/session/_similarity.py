@@ -37,7 +37,7 @@ class Similarity:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._encoder = "bundled"
+        self._encoder = session.models.default_encoder()
         self._overlap = 1
         self._filling: Filling | None = None
         self._again = False
