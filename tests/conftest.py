@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytest_plugins = ["drawn_slide", "fake_hub", "model_folders"]  # tests/plugins
 
@@ -68,6 +72,25 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent (NAPARI_PATHFM_DATA names it)")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing is read from, or left in, the settings of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("settings")
+        patch.setenv("NAPARI_PATHFM_CONFIG", str(folder))
+        patch.delenv("NAPARI_PATHFM_WEIGHTS", raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each test begins without an answer that another one gave."""
+    folder = tmp_path_factory.mktemp("settings")
+    monkeypatch.setenv("NAPARI_PATHFM_CONFIG", str(folder))
 
 
 def _slide(folder: Path, name: str) -> Path:
