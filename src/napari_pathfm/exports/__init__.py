@@ -15,8 +15,8 @@ from napari_pathfm.exports._features import (
 from napari_pathfm.exports._geojson import (
     export_heatmap_geojson,
     export_store_geojson,
-    read_geojson,
     write_geojson,
+    write_objects,
 )
 from napari_pathfm.exports._layer_images import (
     export_layer_png,
@@ -24,9 +24,10 @@ from napari_pathfm.exports._layer_images import (
     synthetic_from_layer,
 )
 from napari_pathfm.exports._layers import export_layers_geojson, layer_features
-from napari_pathfm.exports._objects import QuPathObject
+from napari_pathfm.exports._objects import QuPathObject, QuPathObjects
 from napari_pathfm.exports._ome_tiff import export_heatmap_ome_tiff
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
+from napari_pathfm.exports._read_geojson import read_geojson
 from napari_pathfm.exports._sheet import export_animation, export_contact_sheet
 from napari_pathfm.exports._tiles import (
     heatmap_tiles,
@@ -38,6 +39,7 @@ from napari_pathfm.exports._tiles import (
 __all__ = [
     "SYNTHETIC_CLASS",
     "QuPathObject",
+    "QuPathObjects",
     "annotation_feature",
     "class_color",
     "export_animation",
@@ -60,4 +62,5 @@ __all__ = [
     "tile_features",
     "tiles_feature_collection",
     "write_geojson",
+    "write_objects",
 ]
