@@ -23,7 +23,9 @@ from napari_pathfm.exports._layer_images import (
     heatmap_from_layer,
     synthetic_from_layer,
 )
+from napari_pathfm.exports._layer_objects import layer_objects
 from napari_pathfm.exports._layers import export_layers_geojson, layer_features
+from napari_pathfm.exports._object_layers import objects_to_layers
 from napari_pathfm.exports._objects import QuPathObject, QuPathObjects
 from napari_pathfm.exports._ome_tiff import export_heatmap_ome_tiff
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
@@ -53,7 +55,9 @@ __all__ = [
     "heatmap_from_layer",
     "heatmap_tiles",
     "layer_features",
+    "layer_objects",
     "object_id",
+    "objects_to_layers",
     "read_geojson",
     "read_provenance",
     "read_synthetic",

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from napari_pathfm.exports._files import PathLike
 
+# Shapely's number for a GeometryCollection, which QuPath has no region for.
+_COLLECTION = 7
+
 
 def read_geojson(path: PathLike) -> QuPathObjects:
     """Read what QuPath, or `write_geojson`, wrote.
@@ -200,6 +203,15 @@ def _mend(objects: QuPathObjects) -> None:
     import shapely
 
     geometries = np.array([found.geometry for found in objects], dtype=object)
+    for index in np.nonzero(shapely.get_type_id(geometries) == _COLLECTION)[0].tolist():
+        parts = shapely.get_parts(geometries[index])
+        dimensions = shapely.get_dimensions(parts)
+        whole = shapely.union_all(parts[dimensions == dimensions.max()])
+        objects[index] = replace(objects[index], geometry=whole)
+        geometries[index] = whole
+        objects.notices.append(
+            f"Object {index + 1} was a collection of shapes; it became one of them all."
+        )
     for index in np.nonzero(~shapely.is_valid(geometries))[0].tolist():
         objects[index] = replace(
             objects[index],

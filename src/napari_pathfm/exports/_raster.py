@@ -1,0 +1,157 @@
+"""Objects painted into a plane of labels, and what was painted over since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shapely.geometry.base import BaseGeometry
+
+#: Pixels of one plane at most: 64 MiB.
+LARGEST_PLANE = 2**24
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Objects as labels: object `n` has the value ``n + 1``.
+
+    Attributes
+    ----------
+    labels : int32 (rows, columns)
+        As painted; never changed.
+    origin : (x, y)
+        Level-0 corner of the first pixel.
+    stride : float
+        Level-0 pixels per pixel.
+    """
+
+    labels: npt.NDArray[np.int32]
+    origin: tuple[float, float]
+    stride: float
+
+    def places(self, xy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return data coordinates ``(row, column)`` of level-0 ``(x, y)``."""
+        steps = (xy - np.asarray(self.origin, dtype=np.float64)) / self.stride
+        return steps[..., ::-1] - 0.5
+
+
+def rasterize(
+    geometries: Sequence[BaseGeometry], *, largest: int = LARGEST_PLANE
+) -> Raster:
+    """Paint polygons, the largest first.
+
+    Parameters
+    ----------
+    geometries : sequence of polygons
+        Level-0 pixels.
+    largest : int
+        Pixels of the plane at most; it is as coarse as it must be for that.
+
+    Returns
+    -------
+    Raster
+        Equal squares on a lattice have one pixel each. Otherwise a pixel is whole
+        level-0 pixels wide; a small object still has one, unless a smaller one lies on
+        it.
+    """
+    import shapely
+    from PIL import Image, ImageDraw
+
+    shapes = np.asarray(geometries, dtype=object)
+    boxes = shapely.bounds(shapes)
+    if (lattice := _lattice(boxes, shapely.area(shapes))) is not None:
+        columns, rows, stride = lattice
+        if (rows.max() + 1) * (columns.max() + 1) <= largest:
+            labels = np.zeros((rows.max() + 1, columns.max() + 1), np.int32)
+            labels[rows, columns] = np.arange(1, len(shapes) + 1)
+            return Raster(labels, (boxes[:, 0].min(), boxes[:, 1].min()), stride)
+    left, top = np.floor(boxes[:, :2].min(axis=0))
+    width, height = np.ceil(boxes[:, 2:].max(axis=0)) - (left, top)
+    stride = 1.0
+    while np.ceil(width / stride) * np.ceil(height / stride) > largest:
+        stride += 1.0 if stride < 64 else np.ceil(stride / 32)
+    size = (max(1, int(np.ceil(width / stride))), max(1, int(np.ceil(height / stride))))
+    image = Image.new("I", size)
+    draw = ImageDraw.Draw(image)
+    order = np.argsort(-shapely.area(shapes), kind="stable")
+    for index in order.tolist():
+        for part in shapely.get_parts(shapes[index]):
+            for number, ring in enumerate((part.exterior, *part.interiors)):
+                # PIL counts from the centre of its first pixel.
+                places = (shapely.get_coordinates(ring) - (left, top)) / stride - 0.5
+                draw.polygon(places.ravel().tolist(), fill=0 if number else index + 1)
+    return Raster(np.array(image, np.int32), (float(left), float(top)), stride)
+
+
+def repaint(
+    raster: Raster,
+    labels: npt.NDArray[Any],
+    geometries: Sequence[BaseGeometry],
+    level0: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+) -> tuple[dict[int, BaseGeometry | None], dict[int, BaseGeometry]]:
+    """Compare a plane with how it was painted.
+
+    Parameters
+    ----------
+    raster : Raster
+    labels : int array
+        Of the same shape, now.
+    geometries : sequence of polygons
+        The objects as they were.
+    level0 : callable
+        Takes data coordinates ``(row, column)`` to level-0 ``(x, y)``.
+
+    Returns
+    -------
+    changed : dict of int to polygon or None
+        By the object's number: what was painted added, what was erased taken away,
+        and None where nothing is left of it.
+    new : dict of int to polygon
+        By value: labels that no object had.
+    """
+    import shapely
+
+    rows, columns = np.nonzero(labels != raster.labels)
+    before, after = raster.labels[rows, columns], labels[rows, columns]
+    left = set(np.unique(labels).tolist())
+    corners = np.stack([rows, columns], axis=1).astype(np.float64)
+    ends = level0(corners - 0.5), level0(corners + 0.5)
+    squares = shapely.box(*ends[0].T, *ends[1].T) if len(rows) else np.array([])
+    changed: dict[int, BaseGeometry | None] = {}
+    new: dict[int, BaseGeometry] = {}
+    for value in {*before.tolist(), *after.tolist()} - {0}:
+        added = shapely.union_all(squares[after == value])
+        if not 0 < value <= len(geometries):
+            if added.area:
+                new[value] = added
+        elif value not in left:
+            changed[value - 1] = None
+        else:
+            erased = shapely.union_all(squares[before == value])
+            whole = geometries[value - 1].union(added).difference(erased)
+            polygons = [p for p in shapely.get_parts(whole) if p.geom_type == "Polygon"]
+            changed[value - 1] = shapely.union_all(polygons) if polygons else None
+    return changed, new
+
+
+def _lattice(
+    boxes: npt.NDArray[np.float64], areas: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], float] | None:
+    """Return columns, rows and side where all are equal squares, each on its own."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    stride = float(sides[0, 0])
+    if stride <= 0 or not np.allclose(sides, stride, atol=1e-3):
+        return None
+    steps = (boxes[:, :2] - boxes[:, :2].min(axis=0)) / stride
+    cells = np.round(steps).astype(np.int64)
+    if not np.allclose(steps, cells, atol=1e-3) or not np.allclose(areas, stride**2):
+        return None
+    if len(np.unique(cells, axis=0)) < len(cells):
+        return None
+    return cells[:, 0], cells[:, 1], stride
