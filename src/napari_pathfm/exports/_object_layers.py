@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_pathfm.exports._features import RGB, class_color
-from napari_pathfm.exports._raster import Raster, rasterize
+from napari_pathfm.exports._raster import (
+    ALL_PLANES,
+    LARGEST_PLANE,
+    Raster,
+    rasterize,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -100,7 +105,10 @@ def objects_to_layers(
         for found in objects_
         if found.parent is not None
     }
-    whole = [replace(found, parent=None) for found in objects_]
+    whole = [
+        found if found.parent is None else replace(found, parent=None)
+        for found in objects_
+    ]
     shapes = np.array([found.geometry for found in whole], dtype=object)
     types = shapely.get_type_id(shapes)
     outlines = ~np.isin(types, (0, 4))  # all but Point and MultiPoint
@@ -117,11 +125,17 @@ def objects_to_layers(
         ("points", ~outlines),
     ):
         some = [found for found, here in zip(whole, chosen, strict=True) if here]
-        for title, group in _by_class(some):
+        groups = list(_by_class(some))
+        for title, group in groups:
             mine = {str(f.id): parents[str(f.id)] for f in group if f.id in parents}
             store = LayerObjects(tuple(group), mine, members)
-            build = {"labels": _labels, "shapes": _shapes, "points": _points}[kind]
-            data, attributes, store = build(store, mpp)
+            if kind == "labels":
+                plane = min(LARGEST_PLANE, ALL_PLANES // len(groups))
+                data, attributes, store = _labels(store, mpp, plane)
+            else:
+                data, attributes = (_shapes if kind == "shapes" else _points)(
+                    store, mpp
+                )
             attributes |= {
                 "name": f"{name}: {title}",
                 "metadata": {"napari_pathfm": dict(common), OBJECTS_KEY: store},
@@ -162,9 +176,7 @@ def _by_class(
         yield "other classes", [found for group in rest for found in group]
 
 
-def _shapes(
-    store: LayerObjects, mpp: float | None
-) -> tuple[Any, dict[str, Any], LayerObjects]:
+def _shapes(store: LayerObjects, mpp: float | None) -> tuple[Any, dict[str, Any]]:
     rows, data, kinds = [], [], []
     for found in store.objects:
         for ring, places in rings(found.geometry):
@@ -179,12 +191,10 @@ def _shapes(
         "edge_color": _colors([found for found, _ in rows]),
         "edge_width": [_width(found.geometry) for found, _ in rows],
     }
-    return data, attributes, store
+    return data, attributes
 
 
-def _points(
-    store: LayerObjects, mpp: float | None
-) -> tuple[Any, dict[str, Any], LayerObjects]:
+def _points(store: LayerObjects, mpp: float | None) -> tuple[Any, dict[str, Any]]:
     rows = [
         ((found, ring), places)
         for found in store.objects
@@ -198,15 +208,15 @@ def _points(
         "size": 20,
         "canvas_size_limits": (6, 30),  # on the screen, however far away
     }
-    return np.concatenate(data), attributes, store
+    return np.concatenate(data), attributes
 
 
 def _labels(
-    store: LayerObjects, mpp: float | None
+    store: LayerObjects, mpp: float | None, plane: int
 ) -> tuple[Any, dict[str, Any], LayerObjects]:
     from napari_pathfm.slides import grid_transform
 
-    raster = rasterize([found.geometry for found in store.objects])
+    raster = rasterize([found.geometry for found in store.objects], largest=plane)
     scale, translate = grid_transform(raster.origin, raster.stride, mpp or 1.0)
     attributes = _table([(found, "") for found in store.objects])
     del attributes["feature_defaults"]

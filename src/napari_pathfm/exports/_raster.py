@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from shapely.geometry.base import BaseGeometry
 
-#: Pixels of one plane at most: 64 MiB.
-LARGEST_PLANE = 2**24
+#: Pixels of one plane at most, and of all planes of a file: twice 128 MiB.
+LARGEST_PLANE, ALL_PLANES = 2**23, 2**26
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,16 @@ class Raster:
 
     Attributes
     ----------
-    labels : int32 (rows, columns)
-        As painted; never changed.
+    labels : uint16 or int32 (rows, columns)
+        As painted; never changed. napari shows 16 bits as they are, and translates
+        wider ones with a compiler that takes seconds to start.
     origin : (x, y)
         Level-0 corner of the first pixel.
     stride : float
         Level-0 pixels per pixel.
     """
 
-    labels: npt.NDArray[np.int32]
+    labels: npt.NDArray[Any]
     origin: tuple[float, float]
     stride: float
 
@@ -64,11 +65,13 @@ def rasterize(
     from PIL import Image, ImageDraw
 
     shapes = np.asarray(geometries, dtype=object)
+    # A few values are left for what a person paints.
+    kind = np.uint16 if len(shapes) < 65_000 else np.int32
     boxes = shapely.bounds(shapes)
     if (lattice := _lattice(boxes, shapely.area(shapes))) is not None:
         columns, rows, stride = lattice
         if (rows.max() + 1) * (columns.max() + 1) <= largest:
-            labels = np.zeros((rows.max() + 1, columns.max() + 1), np.int32)
+            labels = np.zeros((rows.max() + 1, columns.max() + 1), kind)
             labels[rows, columns] = np.arange(1, len(shapes) + 1)
             return Raster(labels, (boxes[:, 0].min(), boxes[:, 1].min()), stride)
     left, top = np.floor(boxes[:, :2].min(axis=0))
@@ -80,13 +83,18 @@ def rasterize(
     image = Image.new("I", size)
     draw = ImageDraw.Draw(image)
     order = np.argsort(-shapely.area(shapes), kind="stable")
-    for index in order.tolist():
-        for part in shapely.get_parts(shapes[index]):
-            for number, ring in enumerate((part.exterior, *part.interiors)):
-                # PIL counts from the centre of its first pixel.
-                places = (shapely.get_coordinates(ring) - (left, top)) / stride - 0.5
-                draw.polygon(places.ravel().tolist(), fill=0 if number else index + 1)
-    return Raster(np.array(image, np.int32), (float(left), float(top)), stride)
+    parts, owners = shapely.get_parts(shapes[order], return_index=True)
+    rings, parents = shapely.get_rings(parts, return_index=True)
+    places, ends = shapely.get_coordinates(rings, return_index=True)
+    # PIL counts from the centre of its first pixel.
+    places = (places - (left, top)) / stride - 0.5
+    outer = np.diff(parents, prepend=-1) > 0
+    fills = np.where(outer, order[owners[parents]] + 1, 0).tolist()
+    cuts = np.searchsorted(ends, np.arange(len(rings) + 1)).tolist()
+    flat = places.ravel().tolist()
+    for ring, fill in enumerate(fills):
+        draw.polygon(flat[2 * cuts[ring] : 2 * cuts[ring + 1]], fill=fill)
+    return Raster(np.asarray(image).astype(kind), (float(left), float(top)), stride)
 
 
 def repaint(

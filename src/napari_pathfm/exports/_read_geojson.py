@@ -7,10 +7,12 @@ ever run.
 
 from __future__ import annotations
 
+import gc
 import gzip
 import io
 import json
 import zlib
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -58,7 +60,10 @@ def read_geojson(path: PathLike) -> QuPathObjects:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             raw = gzip.GzipFile(fileobj=file) if packed else file
-            with io.TextIOWrapper(cast("Any", raw), "utf-8-sig", newline="") as text:
+            with (
+                io.TextIOWrapper(cast("Any", raw), "utf-8-sig", newline="") as text,
+                _without_collector(),
+            ):
                 return _Reading(JsonStream(text), name).document()
     except FileNotFoundError as error:
         raise PathfmError(f"There is no file {name}.") from error
@@ -74,6 +79,21 @@ def read_geojson(path: PathLike) -> QuPathObjects:
         raise PathfmError(f"{name} cannot be read: {error}.") from error
     except RecursionError as error:
         raise PathfmError(f"{name} cannot be read: it is nested too deep.") from error
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keep the collector of circular garbage from looking through every object.
+
+    There is none here, and it takes a third of the time.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class _Reading:
