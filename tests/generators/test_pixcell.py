@@ -71,7 +71,9 @@ def test_pipelines_of_several_folders_live_side_by_side(
     other = load_generator(
         "cytosyn", weights=cytosyn_folder, device="cpu", trust_remote_code=True
     )
-    again = load_generator("pixcell-256", weights=pixcell_folder, device="cpu")
+    again = load_generator(
+        "pixcell-256", weights=pixcell_folder, device="cpu", trust_remote_code=True
+    )
     told = np.zeros((1, 768), np.float32)
     made = other.generate(told, steps=2)[0]
     assert made.provenance.engine == "StandInPipeline"
