@@ -22,8 +22,7 @@ def condition(n=1):
     return np.random.default_rng(0).normal(size=(n, 1536)).astype(np.float32)
 
 
-def test_nothing_runs_without_consent(pixcell_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("NAPARI_PATHFM_CONFIG", str(tmp_path))
+def test_nothing_runs_without_consent(pixcell_folder):
     with pytest.raises(WeightsError, match=r"PixCell-pipeline.*--trust-remote-code"):
         load_generator("pixcell-256", weights=pixcell_folder)
 
