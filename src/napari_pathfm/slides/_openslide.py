@@ -72,6 +72,14 @@ class OpenSlideBackend:
                 handle.level_dimensions, handle.level_downsamples, strict=True
             )
         )
+        for level in self.levels:
+            # Reading one would never end: a BIF of a single column or row of tiles.
+            if level.width < 1 or level.height < 1:
+                raise SlideError(
+                    f"{path.name} cannot be read by OpenSlide, which finds no size in "
+                    "it: convert it to a pyramidal TIFF by the scanner's own software"
+                )
+        self.quickhash = _quickhash(path, facts)
         self.tile_sizes = tuple(
             _tile_size(facts, index) for index in range(len(self.levels))
         )
@@ -205,6 +213,15 @@ def _profile(handle: openslide.OpenSlide) -> bytes | None:
     except (openslide.OpenSlideError, OSError):
         return None
     return None if profile is None else bytes(profile.tobytes())
+
+
+def _quickhash(path: Path, facts: Mapping[str, str]) -> str | None:
+    """Give OpenSlide's hash of a slide that is several files; None of any other."""
+    vendor = facts.get("openslide.vendor")
+    keys = path.suffix.lower() in (".vms", ".vmu")
+    if vendor in ("mirax", "dicom") or (vendor == "hamamatsu" and keys):
+        return facts.get("openslide.quickhash-1")
+    return None
 
 
 def _tile_size(facts: Mapping[str, str], level: int) -> tuple[int, int]:

@@ -62,7 +62,8 @@ class Slide:
         How its pixels are read and why so, for people.
     fingerprint : str
         32 hex digits made of the file's size, its first and last 64 KiB and the size of
-        level 0; the same wherever the file lies and whenever it was written.
+        level 0; of slides of several files made of OpenSlide's hash of them. The same
+        wherever the file lies and whenever it was written.
     levels : tuple of Level
         The resolutions that the file holds, the finest first.
     dimensions : (int, int)
