@@ -106,7 +106,7 @@ _LEICA_IMAGE = """<image><creationDate>2011-02-11T17:02:11.3Z</creationDate>
 <scanSettings><objectiveSettings><objective>{objective}</objective>
 </objectiveSettings><illuminationSettings>
 <numericalAperture>0.4</numericalAperture>
-<illuminationSource>brightfield</illuminationSource>
+<illuminationSource>{light}</illuminationSource>
 </illuminationSettings></scanSettings></image>"""
 
 
@@ -121,6 +121,7 @@ def write_leica(
     ),
     size: tuple[int, int] = (1200, 880),
     count: int = 3,
+    light: str = "brightfield",
 ) -> Drawn:
     """Write regions ``(x, y, width, height)`` of the glass, lengths in nanometres.
 
@@ -132,6 +133,7 @@ def write_leica(
 
     def view(x: int, y: int, width: int, height: int, sizes: list[Any]) -> str:
         return _LEICA_IMAGE.format(
+            light=light,
             across=sizes[0][1],
             down=sizes[0][2],
             left=x * nm,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import struct
@@ -64,6 +65,36 @@ def test_what_the_shell_says(
     assert told.out == ""
     assert told.err.count("\n") == 1
     assert "a.mrxs is incomplete: its file a/Data0001.dat is missing" in told.err
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "part"),
+    [
+        (write_mirax, "a.mrxs", "a/Data0001.dat"),
+        (write_vms, "a.vms", "a(1,1).jpg"),
+        (write_vmu, "a.vmu", "a.ngr"),
+    ],
+)
+def test_a_part_that_changes_while_the_slide_is_open(
+    tmp_path: Path, write: Callable[..., Drawn], name: str, part: str
+) -> None:
+    """Another slide's file takes its place, and no pixel of that one shows."""
+    options = {"files": 2} if name == "a.mrxs" else {}
+    for folder, pixels in (("one", PIXELS), ("other", tissue(700, 900, 9))):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / name, pixels, **options)
+    target, other = tmp_path / "one" / part, tmp_path / "other" / part
+    with slides.open_slide(tmp_path / "one" / name) as slide:
+        wanted = slide.read(0, 0, *slide.dimensions)
+        os.utime(target, (1, 1))
+        np.testing.assert_array_equal(slide.read(0, 0, *slide.dimensions), wanted)
+        os.replace(other, target)
+        with pytest.raises(SlideError) as caught:
+            slide.read(0, 0, 50, 50)
+    assert str(caught.value) == (
+        f"{name} (its file {target.name}) has changed since it was opened: open it "
+        "again"
+    )
 
 
 # ------------------------------------------------------------------------------ MIRAX
@@ -206,7 +237,14 @@ def test_vms_whose_table_of_tiles_is_wrong(tmp_path: Path) -> None:
         slide.read(0, 0, *slide.dimensions)
 
 
-# ---------------------------------------------------------------------------- Ventana
+# ------------------------------------------------------------------ Leica and Ventana
+
+
+def test_leica_that_is_lit_otherwise(tmp_path: Path) -> None:
+    drawn = write_leica(tmp_path / "a.scn", PIXELS, light="fluorescence")
+    refused(
+        drawn.path, r"no bright-field picture \(fluorescence\?\).*convert it to RGB"
+    )
 
 
 @pytest.mark.parametrize("side", ["column", "row"])

@@ -26,6 +26,12 @@ _IMAGE = re.compile(
     r"^\s*(?:ImageFile(\([\d,\s]*\))?|(MapFile))\s*=\s*(\S.*?)\s*$", re.MULTILINE
 )
 
+_FILE = re.compile(
+    r"^\s*(?:ImageFile(?:\([\d,\s]*\))?|MapFile|MacroImage|OptimisationFile)"
+    r"\s*=\s*(\S.*?)\s*$",
+    re.MULTILINE,
+)
+
 # What a VMU must say of its samples.
 _KIND = {"BitsPerPixel": "36", "PixelOrder": "RGB"}
 
@@ -52,9 +58,8 @@ def key_file_problem(path: Path) -> str | None:
     str or None
         A clause without a subject, fit for an error message.
     """
-    with path.open("rb") as file:
-        text = file.read(_MAX_BYTES).decode("latin-1")
-    if _JPEGS not in text and _SAMPLES not in text:
+    text = _key_text(path)
+    if text is None:
         return None
     if _JPEGS not in text:
         for key, wanted in _KIND.items():
@@ -70,6 +75,19 @@ def key_file_problem(path: Path) -> str | None:
     if problem is None and _JPEGS in text:
         return _misfit(path.parent, text)
     return problem
+
+
+def key_file_parts(path: Path) -> list[Path]:
+    """List the files that a VMS or VMU key file names and that are there."""
+    text = _key_text(path) or ""
+    files = {path.parent / name for name in _FILE.findall(text)}
+    return sorted(file for file in files if file.is_file())
+
+
+def _key_text(path: Path) -> str | None:
+    with path.open("rb") as file:
+        text = file.read(_MAX_BYTES).decode("latin-1")
+    return text if _JPEGS in text or _SAMPLES in text else None
 
 
 def _jpeg_problem(path: Path) -> str | None:

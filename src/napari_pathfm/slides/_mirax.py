@@ -69,6 +69,14 @@ def mirax_problem(path: Path) -> str | None:
     return None
 
 
+def mirax_parts(path: Path) -> list[Path]:
+    """List the files of a slide beside the ``.mrxs`` file itself; none of any other."""
+    folder = path.with_suffix("")
+    if path.suffix.lower() != ".mrxs" or not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if file.is_file())
+
+
 def _zoom_levels(facts: configparser.SectionProxy) -> int:
     for number in range(int(facts["HIER_COUNT"])):
         if facts[f"HIER_{number}_NAME"] == _ZOOM:

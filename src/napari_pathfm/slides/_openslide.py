@@ -10,7 +10,9 @@ import numpy as np
 
 from napari_pathfm.errors import SlideError
 from napari_pathfm.slides._colour import composite_on_white
+from napari_pathfm.slides._hamamatsu import key_file_parts
 from napari_pathfm.slides._levels import BackendName, Level
+from napari_pathfm.slides._mirax import mirax_parts
 from napari_pathfm.slides._mpp import plausible, positive
 from napari_pathfm.slides._witness import Witness
 
@@ -30,6 +32,9 @@ CACHE_BYTES = 192 * 2**20
 
 # A picture of the whole glass is far smaller.
 MAX_ASSOCIATED_PIXELS = 100_000_000
+
+# What OpenSlide says of a Leica slide whose pictures were all lit otherwise.
+_NO_BRIGHT_FIELD = "Can't find main image"
 
 
 def detect_vendor(path: Path) -> str | None:
@@ -57,8 +62,9 @@ class OpenSlideBackend:
         import openslide
 
         self._path = path
-        # OpenSlide opens the file by its name again and again.
-        self._witness = Witness(path)
+        # OpenSlide opens its files by their names again and again.
+        parts = [path, *mirax_parts(path), *key_file_parts(path)]
+        self._witnesses = [Witness(part, slide=path) for part in parts]
         self.reading = "OpenSlide"
         self._lock = threading.Lock()
         self._cache = openslide.OpenSlideCache(CACHE_BYTES)
@@ -101,6 +107,11 @@ class OpenSlideBackend:
             handle = openslide.OpenSlide(self._path)
             handle.set_cache(self._cache)
         except (openslide.OpenSlideError, OSError) as error:
+            if _reason(error) == _NO_BRIGHT_FIELD:
+                raise SlideError(
+                    f"{self._path.name} has no bright-field picture (fluorescence?); "
+                    "only 8-bit RGB slides are supported: convert it to RGB"
+                ) from error
             raise SlideError(
                 f"{self._path.name} cannot be opened, it is damaged or incomplete "
                 f"({_reason(error)}): copy it again from its source"
@@ -124,7 +135,8 @@ class OpenSlideBackend:
         handle = self._handle
         if handle is None:
             raise SlideError(f"{self._path.name} is closed: open it again")
-        self._witness.check()
+        for witness in self._witnesses:
+            witness.check()
         return handle
 
     def read(
