@@ -173,30 +173,15 @@ def write_leica(
     return Drawn(path, halves(canvas, count))
 
 
-def write_ventana(
-    path: Path,
-    pixels: Pixels,
-    *,
-    lossless: bool = True,
-    overlap: tuple[int, int] = (16, 8),
-    count: int = 3,
-    mpp: float = 0.465,
-    lens: float = 20,
-) -> Drawn:
-    """Write overlapping tiles, numbered from the bottom up and to and fro.
+def _stitched(
+    region: tuple[int, int, int, int], overlap: tuple[int, int], height: int
+) -> str:
+    """Say of a region where it lies, counted from below, and how its tiles join."""
+    left, top, across, down = region
+    right = left * (TILE - overlap[0])
+    up = height - (top + down) * (TILE - overlap[1]) - overlap[1]
 
-    Coarser levels shrink the mosaic as it lies, overlaps and all. `mpp` and `lens` are
-    stated unless 0.
-    """
-    across, down = (
-        (side - lap) // (TILE - lap)
-        for side, lap in zip((pixels.shape[1], pixels.shape[0]), overlap, strict=True)
-    )
-    width = across * (TILE - overlap[0]) + overlap[0]
-    height = down * (TILE - overlap[1]) + overlap[1]
-    drawn = np.ascontiguousarray(pixels[:height, :width])
-
-    def number(column: int, row: int) -> int:
+    def tile(column: int, row: int) -> int:
         from_below = down - 1 - row
         turned = across - 1 - column if from_below % 2 else column
         return from_below * across + turned + 1
@@ -206,14 +191,59 @@ def write_ventana(
         'Tile2="{}" OverlapX="{}" OverlapY="{}"/>'
     )
     joints = [
-        joint.format("RIGHT", number(c, r), number(c + 1, r), overlap[0], 0)
+        joint.format("RIGHT", tile(c, r), tile(c + 1, r), overlap[0], 0)
         for r in range(down)
         for c in range(across - 1)
     ] + [
-        joint.format("UP", number(c, r + 1), number(c, r), 0, overlap[1])
+        joint.format("UP", tile(c, r + 1), tile(c, r), 0, overlap[1])
         for r in range(down - 1)
         for c in range(across)
     ]
+    return (
+        f'<ImageInfo AOIScanned="1" Width="{TILE}" Height="{TILE}" NumRows="{down}" '
+        f'NumCols="{across}" Pos-X="{right}" Pos-Y="{up}">'
+        f"{''.join(joints)}</ImageInfo>"
+    )
+
+
+def write_ventana(
+    path: Path,
+    pixels: Pixels,
+    *,
+    lossless: bool = True,
+    overlap: tuple[int, int] = (16, 8),
+    count: int = 3,
+    mpp: float = 0.465,
+    lens: float = 20,
+    regions: Sequence[tuple[int, int, int, int]] | None = None,
+    stitched: bool = True,
+) -> Drawn:
+    """Write overlapping tiles, numbered from the bottom up and to and fro.
+
+    Coarser levels shrink the mosaic as it lies, overlaps and all. `mpp` and `lens` are
+    stated unless 0. `regions` are those that were scanned, ``(column, row, columns,
+    rows)`` in tiles, all of it by default; other tiles are red and must not show.
+    A plain Ventana TIFF is not `stitched`: it says nothing of its tiles.
+    """
+    step = TILE - overlap[0], TILE - overlap[1]
+    across, down = (
+        (side - lap) // (TILE - lap)
+        for side, lap in zip((pixels.shape[1], pixels.shape[0]), overlap, strict=True)
+    )
+    size = down * step[1] + overlap[1], across * step[0] + overlap[0]
+    cut = np.ascontiguousarray(pixels[: size[0], : size[1]])
+    page, drawn = mosaic(cut, *overlap), np.full_like(cut, 255)
+    unseen = np.ones((down, across), bool)
+    parts = regions or [(0, 0, across, down)]
+    for left, top, columns, rows in parts:
+        unseen[top : top + rows, left : left + columns] = False
+        y, x = top * step[1], left * step[0]
+        spot = (
+            slice(y, y + rows * step[1] + overlap[1]),
+            slice(x, x + columns * step[0] + overlap[0]),
+        )
+        drawn[spot] = cut[spot]
+    page[unseen.repeat(TILE, axis=0).repeat(TILE, axis=1)] = GLASS[0, 0]
     stated = f'ScanRes="{mpp}" ' if mpp else ""
     stated += f'Magnification="{lens:g}" ' if lens else ""
     scan = (
@@ -223,16 +253,22 @@ def write_ventana(
     info = (
         '<?xml version="1.0" encoding="utf-8"?><EncodeInfo Ver="2"><SlideInfo>'
         f"{scan}</SlideInfo><SlideStitchInfo>"
-        f'<ImageInfo AOIScanned="1" AOIIndex="0" Width="{TILE}" Height="{TILE}" '
-        f'NumRows="{down}" NumCols="{across}" Pos-X="0" Pos-Y="0">{"".join(joints)}'
-        "</ImageInfo></SlideStitchInfo><AoiOrigin>"
-        '<AOI0 OriginX="0" OriginY="0"/></AoiOrigin></EncodeInfo>'
+        + "".join(_stitched(part, overlap, size[0]) for part in parts)
+        + "</SlideStitchInfo><AoiOrigin>"
+        + "".join(
+            f'<AOI{i} OriginX="{left * TILE}" OriginY="{top * TILE}"/>'
+            for i, (left, top, *_) in enumerate(parts)
+        )
+        + "</AoiOrigin></EncodeInfo>"
     )
-    page = mosaic(drawn, *overlap)
     pages = [
         (GLASS, "Label Image", scan),
         *(
-            (level, f"level={i} mag={20 / 2**i:g} quality=90", info if i == 0 else "")
+            (
+                level,
+                f"level={i} mag={20 / 2**i:g} quality=90",
+                info if i == 0 and stitched else "",
+            )
             for i, level in enumerate(halves(page, count))
         ),
     ]

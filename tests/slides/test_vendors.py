@@ -94,6 +94,28 @@ CASES = {
         reading=PLAIN,
         lossless=True,
     ),
+    "ventana tiff": Case(
+        partial(write_ventana, overlap=(0, 0), stitched=False, lossless=False),
+        "a.tif",
+        "ventana",
+        0.465,
+        reading=PLAIN,
+    ),
+    "ventana of two regions": Case(
+        partial(write_ventana, regions=((0, 0, 3, 2), (4, 2, 3, 3))),
+        "a.bif",
+        "ventana",
+        0.465,
+        lossless=True,
+    ),
+    "ventana of two regions without overlap": Case(
+        partial(write_ventana, overlap=(0, 0), regions=((0, 0, 3, 2), (4, 2, 3, 3))),
+        "a.bif",
+        "ventana",
+        0.465,
+        reading="OpenSlide (decoded directly, its pixels differ by",
+        lossless=True,
+    ),
     "ndpi": NDPI(write_ndpi, "a.ndpi"),
     "ndpi without starts": NDPI(
         partial(write_ndpi, starts=False),
