@@ -73,6 +73,7 @@ def write_ndpi(
     *,
     starts: bool = True,
     gap: int = 0,
+    ahead: bool = False,
     mpp: float = 0.46,
     lens: float = 20,
 ) -> Drawn:
@@ -89,6 +90,8 @@ def write_ndpi(
     gap : int
         Bytes of nothing before everything: beyond 4 GiB offsets no longer fit into the
         fields of a TIFF, and only their low halves lie there.
+    ahead : bool
+        Whether the directories lie in the gap, before the pictures.
     mpp, lens : float
         What is stated of level 0; 0 for nothing.
     """
@@ -137,6 +140,8 @@ def write_ndpi(
             tags.append((65427, 2, 6, b"REF-1\0"))
             directories.append(tags)
         file.write(bytes(-file.tell() % 8))
+        if ahead:
+            file.seek(16)
         link = 4  # where the offset of the next directory goes: eight bytes
         for tags in directories:
             values, highs = [], []
@@ -159,6 +164,7 @@ def write_ndpi(
             file.write(struct.pack("<Q", at))
             file.seek(end)
             link = following
+        assert not ahead or file.tell() <= gap
     return Drawn(path, [means(pixels, 2**i) for i in range(6)])
 
 

@@ -55,6 +55,16 @@ def test_one_file_that_is_cut_short(tmp_path: Path, name: str, share: float) -> 
     refused(drawn.path, "is truncated.*copy it again from its source")
 
 
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.7, 0.95])
+def test_ndpi_that_is_cut_short_after_its_directories(
+    tmp_path: Path, share: float
+) -> None:
+    drawn = write_ndpi(tmp_path / "a.ndpi", PIXELS, gap=2**15, ahead=True)
+    slides.open_slide(drawn.path).close()
+    cut(drawn.path, share)
+    refused(drawn.path, "damaged or incomplete.*copy it again from its source")
+
+
 def test_what_the_shell_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
