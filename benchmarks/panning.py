@@ -10,8 +10,12 @@ ticks of a timer on the GUI thread. The rows take turns on a window each:
 - a plain lazy array of the same size that costs nothing to read: napari's own share
 - napari-wsi, where it is installed (``--peer``; it needs an environment of its own)
 
-``--memory`` makes 5,000 random views without a window instead, and prints by how much
-memory has grown.
+``--mirax`` instead of SLIDE writes one of 10,096 x 3,136 px in MIRAX layout, which only
+OpenSlide reads; ``--settle`` says for how many seconds one looks after each move.
+
+``--ahead`` prints, without a window and in processor time, what a chunk costs that has
+been read ahead, over one that has not. ``--memory`` makes 5,000 random views without a
+window instead, and prints by how much memory has grown.
 """
 
 from __future__ import annotations
@@ -19,13 +23,15 @@ from __future__ import annotations
 import argparse
 import resource
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
 PANS, ZOOMS = 40, 10
-SETTLE_S = 0.25
+CHUNKS = 30
+PHOTOS = 42, 13  # of the written MIRAX slide
 
 
 def pump(seconds: float) -> None:
@@ -37,15 +43,15 @@ def pump(seconds: float) -> None:
         time.sleep(0.001)
 
 
-def watched(heart, move) -> tuple[float, float]:
+def watched(heart, move, settle: float) -> tuple[float, float]:
     """Longest gap while something moves and settles: by the clock, and own work."""
     with heart as beat:
         move()
-        pump(SETTLE_S)
+        pump(settle)
     return beat.worst, beat.worst_work
 
 
-def run(name: str, add, mpp: float | None) -> None:
+def run(name: str, add, mpp: float | None, settle: float) -> None:
     import napari
     from heartbeat import Heartbeat
 
@@ -53,7 +59,7 @@ def run(name: str, add, mpp: float | None) -> None:
     viewer.window.resize(1280, 800)
     pump(1.0)
     shut = []
-    adding = watched(Heartbeat(), lambda: shut.append(add(viewer)))
+    adding = watched(Heartbeat(), lambda: shut.append(add(viewer)), settle)
     layer = viewer.layers[-1]
     size = np.array(layer.extent.world[1][-2:])
     camera = viewer.scene.camera
@@ -70,14 +76,14 @@ def run(name: str, add, mpp: float | None) -> None:
         def pan(place=place) -> None:
             camera.center = tuple(place)
 
-        pans.append(watched(Heartbeat(), pan))
+        pans.append(watched(Heartbeat(), pan, settle))
     for i in range(ZOOMS):
         factor = 0.5 if i % 4 < 2 else 2.0
 
         def zoom(factor=factor) -> None:
             camera.zoom *= factor
 
-        zooms.append(watched(Heartbeat(), zoom))
+        zooms.append(watched(Heartbeat(), zoom, settle))
     cells = [f"{adding[0] * 1e3:.0f} ({adding[1] * 1e3:.0f})"]
     for moves in (pans, zooms):
         clock, work = (np.array(v) * 1e3 for v in zip(*moves, strict=True))
@@ -129,6 +135,44 @@ def peer(path: Path):
     return add
 
 
+def write_mirax_in(folder: Path) -> Path:
+    """Write a slide that only OpenSlide reads."""
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "plugins"))
+    from mirax_slides import write_mirax
+    from written_slides import tissue
+
+    pixels = np.tile(tissue(1600, 2600), (2, 4, 1))
+    return write_mirax(
+        folder / "a.mrxs", pixels, lossless=False, photos=PHOTOS, mpp=0.25
+    ).path
+
+
+def ahead(path: Path) -> None:
+    """Read chunks of level 0 twice, by turns: afresh, and from the slide's cache."""
+    from napari_pathfm import open_slide
+
+    with open_slide(path) as slide:
+        level = slide.pyramid()[0]
+        rows, columns = level.numblocks[:2]
+        rng = np.random.default_rng(0)
+        order = rng.permutation(rows * columns)[:CHUNKS].tolist()
+        costs = []
+        for number in order:
+            pair = []
+            for _ in range(2):
+                start = time.process_time()
+                level.read_chunk(*divmod(number, columns))
+                pair.append(time.process_time() - start)
+            costs.append(pair)
+        first, again = np.median(np.array(costs), axis=0) * 1e3
+        down, across = level.chunks[0][0], level.chunks[1][0]
+        print(
+            f"{slide.vendor}, {slide.backend}: a chunk of {across} x {down} px takes "
+            f"{first:.1f} ms afresh and {again:.1f} ms when it has been read ahead, "
+            f"{first / again:.1f} x less ({len(order)} chunks)"
+        )
+
+
 def memory(path: Path) -> None:
     """Random views as napari asks for them, without a window."""
     from napari_pathfm import open_slide
@@ -160,28 +204,48 @@ def memory(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("slide", type=Path)
+    parser.add_argument("slide", type=Path, nargs="?")
+    parser.add_argument("--mirax", action="store_true")
     parser.add_argument("--mpp", type=float)
+    parser.add_argument("--settle", type=float, default=0.25)
     parser.add_argument("--peer", action="store_true")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--ahead", action="store_true")
     options = parser.parse_args()
-    if options.memory:
-        memory(options.slide)
-        return
+    if options.mirax == (options.slide is not None):
+        parser.error("give a slide, or --mirax")
+    with tempfile.TemporaryDirectory() as folder:
+        if options.mirax:
+            options.slide, options.mpp = write_mirax_in(Path(folder)), 0.25
+        if options.memory:
+            memory(options.slide)
+        elif options.ahead:
+            ahead(options.slide)
+        else:
+            pan_and_zoom(options)
+
+
+def pan_and_zoom(options: argparse.Namespace) -> None:
+    """Print the table, a row a window."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "viewer"))
     print("| longest stall, ms | adding (own work) | pans: median / longest | zooms |")
     print("|---|---|---|---|")
+    slide = options.slide
+
+    def row(name: str, add) -> None:
+        run(name, add, options.mpp, options.settle)
+
     if options.peer:
-        run("napari-wsi", peer(options.slide), options.mpp)
+        row("napari-wsi", peer(slide))
         return
     from napari.settings import get_settings
 
-    run("first window, imports", ours(options.slide, ahead=False), options.mpp)
-    run("without reading ahead", ours(options.slide, ahead=False), options.mpp)
-    run("napari-pathfm", ours(options.slide, ahead=True), options.mpp)
-    run("an array that costs nothing", plain(options.slide), options.mpp)
+    row("first window, imports", ours(slide, ahead=False))
+    row("without reading ahead", ours(slide, ahead=False))
+    row("napari-pathfm", ours(slide, ahead=True))
+    row("an array that costs nothing", plain(slide))
     get_settings().experimental.async_ = True
-    run("napari-pathfm, asynchronous", ours(options.slide, ahead=True), options.mpp)
+    row("napari-pathfm, asynchronous", ours(slide, ahead=True))
     get_settings().experimental.async_ = False
 
 

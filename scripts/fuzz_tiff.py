@@ -1,7 +1,8 @@
 """Break slides at random for a while, and keep whatever is not said in one line.
 
-``python scripts/fuzz_tiff.py [--minutes 10] [--keep DIR]`` needs hypothesis besides
-what the tests need, and a system that forks. Small slides in each layout of TIFF are
+``python3 scripts/setup.py python scripts/fuzz_tiff.py [--minutes 10] [--keep DIR]
+[--seed N]`` runs it in the environment of the tests, whose dependency group brings
+hypothesis; the system must be one that forks. Small slides in each layout of TIFF are
 changed in one to six places: fields of their directories, bytes, spans, the length.
 Each must be refused in one line that names the file, or open and say what cannot be
 read, within five seconds of processor time and a gigabyte. What does otherwise is

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathfm.errors import SlideError
 from napari_pathfm.slides._dicom import dicom_in
+from napari_pathfm.slides._fingerprint import fingerprint, folder_fingerprint
+from napari_pathfm.slides._hamamatsu import key_file_problem
+from napari_pathfm.slides._mirax import mirax_problem
 from napari_pathfm.slides._mpp import check_mpp
 from napari_pathfm.slides._omezarr import OmeZarrBackend, is_ome_zarr
 from napari_pathfm.slides._openslide import OpenSlideBackend, detect_vendor
@@ -19,9 +20,9 @@ from napari_pathfm.slides._slide import Slide
 from napari_pathfm.slides._tiffcheck import tiff_problem
 
 if TYPE_CHECKING:
-    from napari_pathfm.slides._levels import Backend, BackendName, Level
+    import os
 
-_SAMPLE_BYTES = 64 * 1024
+    from napari_pathfm.slides._levels import Backend, BackendName
 
 # What people drop on a slide viewer by mistake, by first bytes.
 _OTHER_FILES = (
@@ -33,6 +34,16 @@ _OTHER_FILES = (
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x89HDF", "an HDF5 file"),
 )
+# What is amiss with a file that is called a slide and that OpenSlide does not take for
+# one. An MRXS file is itself a JPEG of all of the glass, and must not be shown as one.
+_INCOMPLETE = {
+    ".mrxs": (
+        "is only one part of its slide, and the folder {stem} with Slidedat.ini is not "
+        "beside it: copy both, and leave their names as they are"
+    ),
+    ".ndpi": "is truncated, or no NDPI slide: copy it again from its source",
+}
+
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -89,20 +100,26 @@ def open_slide(
     if file.is_dir():
         if is_ome_zarr(file) and backend in (None, "ome-zarr"):
             reader = OmeZarrBackend(file)
-            fingerprint = _folder_fingerprint(file, reader)
-            return Slide(file, reader, fingerprint, mpp, icc=icc)
+            own = folder_fingerprint(file, reader)
+            return Slide(file, reader, own, mpp, icc=icc)
         file = dicom_in(file)
     _check_file(file)
     reader = _choose(file, backend, scaled_decode)
-    fingerprint = _fingerprint(file, reader.levels[0])
-    return Slide(file, reader, fingerprint, mpp, scaled_decode=scaled_decode, icc=icc)
+    return Slide(
+        file,
+        reader,
+        fingerprint(file, reader),
+        mpp,
+        scaled_decode=scaled_decode,
+        icc=icc,
+    )
 
 
 def reopen(
     path: Path,
     mpp: float | None,
     backend: BackendName,
-    fingerprint: str,
+    wanted: str,
     scaled_decode: bool,
     icc: bool,
 ) -> Slide:
@@ -110,7 +127,7 @@ def reopen(
     slide = open_slide(
         path, mpp=mpp, backend=backend, scaled_decode=scaled_decode, icc=icc
     )
-    if slide.fingerprint != fingerprint:
+    if slide.fingerprint != wanted:
         slide.close()
         raise SlideError(f"{path.name} has changed since it was opened: open it again")
     return slide
@@ -121,23 +138,27 @@ def _choose(file: Path, backend: BackendName | None, scaled: bool) -> Backend:
     from napari_pathfm.slides._direct import read_directly
     from napari_pathfm.slides._tifffile import TifffileBackend
 
-    if backend in (None, "picture"):
+    vendor = detect_vendor(file)
+    suffix = file.suffix.lower()
+    if vendor is None and suffix in _INCOMPLETE:
+        raise SlideError(f"{file.name} {_INCOMPLETE[suffix].format(stem=file.stem)}")
+    if vendor is None and backend in (None, "picture"):
         with file.open("rb") as stream:
             kind = picture_kind(stream.read(8))
         if kind is not None:
             return PictureBackend(file, kind)
-        if backend == "picture":
-            raise SlideError(
-                f"{file.name} is no PNG or JPEG picture: leave the choice "
-                "of the backend open"
-            )
+    if backend == "picture":
+        raise SlideError(
+            f"{file.name} is no PNG or JPEG picture: leave the choice "
+            "of the backend open"
+        )
     if backend not in (None, "direct", "openslide", "tifffile"):
         raise SlideError(
             f"no backend {backend!r}: choose direct, openslide or tifffile"
         )
-    vendor = detect_vendor(file)
     # NDPI keeps 64-bit offsets in 32-bit fields, which would look truncated.
-    problem = None if vendor == "hamamatsu" else tiff_problem(file)
+    checks = {"hamamatsu": key_file_problem, "mirax": mirax_problem}
+    problem = checks.get(vendor or "", tiff_problem)(file)
     if problem is not None:
         raise SlideError(f"{file.name} {problem}: copy it again from its source")
     if backend == "tifffile" or (backend is None and vendor is None):
@@ -217,29 +238,3 @@ def _check_tiff(file: Path) -> None:
         f"{file.name} {found}: give a whole-slide image (SVS, NDPI, MRXS, DICOM, ...) "
         "or a tiled TIFF"
     )
-
-
-def _folder_fingerprint(folder: Path, reader: OmeZarrBackend) -> str:
-    """Tell OME-Zarr folders apart by what they say of themselves and their overview."""
-    digest = hashlib.sha256()
-    level = reader.levels[-1]
-    digest.update(f"{[(v.width, v.height) for v in reader.levels]}\n".encode())
-    for name in ("zarr.json", ".zgroup", ".zattrs"):
-        if (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
-    width, height = min(level.width, 2048), min(level.height, 2048)
-    digest.update(reader.read(len(reader.levels) - 1, 0, 0, width, height).tobytes())
-    return digest.hexdigest()[:32]
-
-
-def _fingerprint(file: Path, level: Level) -> str:
-    """Tell slides apart by size and both ends: quick, and the same after a copy."""
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        digest.update(f"{size} {level.width} {level.height}\n".encode())
-        stream.seek(0)
-        digest.update(stream.read(_SAMPLE_BYTES))
-        stream.seek(max(0, size - _SAMPLE_BYTES))
-        digest.update(stream.read(_SAMPLE_BYTES))
-    return digest.hexdigest()[:32]

@@ -10,7 +10,9 @@ import numpy as np
 
 from napari_pathfm.errors import SlideError
 from napari_pathfm.slides._colour import composite_on_white
+from napari_pathfm.slides._hamamatsu import key_file_parts
 from napari_pathfm.slides._levels import BackendName, Level
+from napari_pathfm.slides._mirax import mirax_parts
 from napari_pathfm.slides._mpp import plausible, positive
 from napari_pathfm.slides._witness import Witness
 
@@ -30,6 +32,9 @@ CACHE_BYTES = 192 * 2**20
 
 # A picture of the whole glass is far smaller.
 MAX_ASSOCIATED_PIXELS = 100_000_000
+
+# What OpenSlide says of a Leica slide whose pictures were all lit otherwise.
+_NO_BRIGHT_FIELD = "Can't find main image"
 
 
 def detect_vendor(path: Path) -> str | None:
@@ -57,8 +62,9 @@ class OpenSlideBackend:
         import openslide
 
         self._path = path
-        # OpenSlide opens the file by its name again and again.
-        self._witness = Witness(path)
+        # OpenSlide opens its files by their names again and again.
+        parts = [path, *mirax_parts(path), *key_file_parts(path)]
+        self._witnesses = [Witness(part, slide=path) for part in parts]
         self.reading = "OpenSlide"
         self._lock = threading.Lock()
         self._cache = openslide.OpenSlideCache(CACHE_BYTES)
@@ -72,6 +78,14 @@ class OpenSlideBackend:
                 handle.level_dimensions, handle.level_downsamples, strict=True
             )
         )
+        for level in self.levels:
+            # Reading one would never end: a BIF of a single column or row of tiles.
+            if level.width < 1 or level.height < 1:
+                raise SlideError(
+                    f"{path.name} cannot be read by OpenSlide, which finds no size in "
+                    "it: convert it to a pyramidal TIFF by the scanner's own software"
+                )
+        self.quickhash = _quickhash(path, facts)
         self.tile_sizes = tuple(
             _tile_size(facts, index) for index in range(len(self.levels))
         )
@@ -93,6 +107,11 @@ class OpenSlideBackend:
             handle = openslide.OpenSlide(self._path)
             handle.set_cache(self._cache)
         except (openslide.OpenSlideError, OSError) as error:
+            if _reason(error) == _NO_BRIGHT_FIELD:
+                raise SlideError(
+                    f"{self._path.name} has no bright-field picture (fluorescence?); "
+                    "only 8-bit RGB slides are supported: convert it to RGB"
+                ) from error
             raise SlideError(
                 f"{self._path.name} cannot be opened, it is damaged or incomplete "
                 f"({_reason(error)}): copy it again from its source"
@@ -116,7 +135,8 @@ class OpenSlideBackend:
         handle = self._handle
         if handle is None:
             raise SlideError(f"{self._path.name} is closed: open it again")
-        self._witness.check()
+        for witness in self._witnesses:
+            witness.check()
         return handle
 
     def read(
@@ -205,6 +225,15 @@ def _profile(handle: openslide.OpenSlide) -> bytes | None:
     except (openslide.OpenSlideError, OSError):
         return None
     return None if profile is None else bytes(profile.tobytes())
+
+
+def _quickhash(path: Path, facts: Mapping[str, str]) -> str | None:
+    """Give OpenSlide's hash of a slide that is several files; None of any other."""
+    vendor = facts.get("openslide.vendor")
+    keys = path.suffix.lower() in (".vms", ".vmu")
+    if vendor in ("mirax", "dicom") or (vendor == "hamamatsu" and keys):
+        return facts.get("openslide.quickhash-1")
+    return None
 
 
 def _tile_size(facts: Mapping[str, str], level: int) -> tuple[int, int]:

@@ -28,10 +28,17 @@ class Witness:
     opened : int, optional
         Its descriptor, for readers that hold it open: then it is that file which must
         not change, whatever takes its name. Otherwise the name must not change hands.
+    slide : Path, optional
+        The slide of which it is one file; `path` itself by default.
     """
 
-    def __init__(self, path: Path, opened: int | None = None) -> None:
+    def __init__(
+        self, path: Path, opened: int | None = None, *, slide: Path | None = None
+    ) -> None:
         self._path = path
+        self._name = path.name
+        if slide is not None and slide != path:
+            self._name = f"{slide.name} (its file {path.name})"
         self._opened = opened
         self._stamp = self._look()
         self._digest = self._sample()
@@ -49,12 +56,10 @@ class Witness:
             return  # nobody else can be read under its name
         except OSError as error:
             raise SlideError(
-                f"{self._path.name} cannot be read any more ({error.strerror}): "
+                f"{self._name} cannot be read any more ({error.strerror}): "
                 "open it again"
             ) from error
-        raise SlideError(
-            f"{self._path.name} has changed since it was opened: open it again"
-        )
+        raise SlideError(f"{self._name} has changed since it was opened: open it again")
 
     def _look(self) -> tuple[int, int, int, int]:
         status = os.stat(self._path if self._opened is None else self._opened)
