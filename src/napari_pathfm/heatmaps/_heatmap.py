@@ -10,9 +10,25 @@ import numpy as np
 from napari_pathfm.errors import OutsideSlideError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_pathfm.slides import TileGrid
+
+# Attributes of a store that a heatmap passes on, so that it can be made again. No path
+# is among them: heatmaps are handed to others, and a folder's name can be a patient's.
+_PASSED_ON = (
+    "encoder",
+    "weights_revision",
+    "pooling",
+    "slide",
+    "slide_fingerprint",
+    "slide_mpp",
+    "tile_px",
+    "mpp",
+    "software",
+)
 
 
 @dataclass(frozen=True)
@@ -108,3 +124,8 @@ def on_grid(
     cells[grid.cells[:, 0], grid.cells[:, 1]] = values
     margin = (grid.tile_size - grid.stride) / 2
     return cells, (grid.origin[0] + margin, grid.origin[1] + margin)
+
+
+def passed_on(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a map's provenance takes over from its store's attributes."""
+    return {key: attrs[key] for key in _PASSED_ON if key in attrs}
