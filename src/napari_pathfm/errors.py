@@ -35,6 +35,10 @@ class StoreError(PathfmError):
     """An embedding store is missing, unfinished, damaged, or of another provenance."""
 
 
+class LabelError(PathfmError):
+    """Labels are missing, too few, or contradict each other."""
+
+
 class OutputError(PathfmError):
     """A result cannot be written where it was asked for."""
 

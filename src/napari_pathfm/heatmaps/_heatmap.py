@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -69,11 +69,7 @@ class Heatmap:
         OutsideSlideError
             If the point lies outside the grid.
         """
-        column = int((x - self.origin[0]) // self.stride)
-        row = int((y - self.origin[1]) // self.stride)
-        rows, columns = self.values.shape
-        if not (0 <= row < rows and 0 <= column < columns):
-            raise OutsideSlideError(f"({x:g}, {y:g}) lies outside the {self.name} map")
+        row, column = cell_at(self, x, y)
         return float(self.values[row, column])
 
     def centres(self) -> NDArray[np.float64]:
@@ -104,6 +100,42 @@ class Heatmap:
             "metadata": {"napari_pathfm": metadata},
         }
         return self.values, keywords, "image"
+
+
+class Map(Protocol):
+    """Whatever has one value per cell of a lattice over a slide."""
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """One per cell, ``(rows, columns)``."""
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Level-0 ``(x, y)`` of the first cell's corner."""
+
+    @property
+    def stride(self) -> float:
+        """Level-0 pixels per cell."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+
+
+def cell_at(grid: Map, x: float, y: float) -> tuple[int, int]:
+    """Find the ``(row, column)`` of a level-0 point.
+
+    Raises
+    ------
+    OutsideSlideError
+        If the point lies outside the grid.
+    """
+    column = int((x - grid.origin[0]) // grid.stride)
+    row = int((y - grid.origin[1]) // grid.stride)
+    rows, columns = grid.values.shape
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise OutsideSlideError(f"({x:g}, {y:g}) lies outside the {grid.name} map")
+    return row, column
 
 
 def on_grid(
