@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathfm.cli._export_table import TABLES, add_table, run_table
 from napari_pathfm.cli._heatmap import GEOJSON
 from napari_pathfm.cli._options import add_json, show
 from napari_pathfm.errors import OutputError
@@ -19,18 +20,23 @@ if TYPE_CHECKING:
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     parser = verbs.add_parser(
-        "export", help="a store's tiles or synthetic images to QuPath GeoJSON"
+        "export", help="tiles, objects or synthetic images to QuPath GeoJSON or a table"
     )
     parser.add_argument(
         "inputs",
         type=Path,
         nargs="+",
         metavar="INPUT",
-        help="one STORE.zarr, or synthetic PNGs of one slide",
+        help="one STORE.zarr or FILE.geojson, or synthetic PNGs of one slide",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="FILE.geojson[.gz]"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="FILE.geojson[.gz], or a table: FILE.csv, FILE.parquet",
     )
+    add_table(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -40,8 +46,13 @@ def run(options: argparse.Namespace) -> None:
     from napari_pathfm.embeddings import open_store
     from napari_pathfm.exports import export_store_geojson, write_geojson
 
+    if options.out.name.lower().endswith(TABLES):
+        run_table(options)
+        return
     if not options.out.name.lower().endswith(GEOJSON):
-        raise OutputError(f"{options.out} has no known suffix: use .geojson")
+        raise OutputError(
+            f"{options.out} has no known suffix: use .geojson, .csv or .parquet"
+        )
     pictures = [path for path in options.inputs if path.suffix.lower() == ".png"]
     if pictures == options.inputs:
         written = write_geojson(options.out, _regions(pictures))

@@ -1,4 +1,4 @@
-"""What leaves for other programs: QuPath GeoJSON, OME-TIFF, PNG with provenance.
+"""What leaves for other programs: QuPath GeoJSON, OME-TIFF, tables, labelled PNG.
 
 Coordinates that leave are level-0 pixels ``(x, y)``, origin at the corner of the first
 pixel, as QuPath and OpenSlide count; pixel sizes are micrometres. Every file is written
@@ -15,19 +15,26 @@ from napari_pathfm.exports._features import (
 from napari_pathfm.exports._geojson import (
     export_heatmap_geojson,
     export_store_geojson,
-    read_geojson,
     write_geojson,
+    write_objects,
 )
 from napari_pathfm.exports._layer_images import (
     export_layer_png,
     heatmap_from_layer,
     synthetic_from_layer,
 )
+from napari_pathfm.exports._layer_objects import layer_objects
 from napari_pathfm.exports._layers import export_layers_geojson, layer_features
-from napari_pathfm.exports._objects import QuPathObject
-from napari_pathfm.exports._ome_tiff import export_heatmap_ome_tiff
+from napari_pathfm.exports._object_layers import objects_to_layers
+from napari_pathfm.exports._objects import QuPathObject, QuPathObjects
+from napari_pathfm.exports._ome_tiff import (
+    export_heatmap_ome_tiff,
+    read_heatmap_ome_tiff,
+)
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
+from napari_pathfm.exports._read_geojson import read_geojson
 from napari_pathfm.exports._sheet import export_animation, export_contact_sheet
+from napari_pathfm.exports._tables import object_table, tile_table, write_table
 from napari_pathfm.exports._tiles import (
     heatmap_tiles,
     synthetic_features,
@@ -38,6 +45,7 @@ from napari_pathfm.exports._tiles import (
 __all__ = [
     "SYNTHETIC_CLASS",
     "QuPathObject",
+    "QuPathObjects",
     "annotation_feature",
     "class_color",
     "export_animation",
@@ -51,13 +59,20 @@ __all__ = [
     "heatmap_from_layer",
     "heatmap_tiles",
     "layer_features",
+    "layer_objects",
     "object_id",
+    "object_table",
+    "objects_to_layers",
     "read_geojson",
+    "read_heatmap_ome_tiff",
     "read_provenance",
     "read_synthetic",
     "synthetic_features",
     "synthetic_from_layer",
     "tile_features",
+    "tile_table",
     "tiles_feature_collection",
     "write_geojson",
+    "write_objects",
+    "write_table",
 ]

@@ -36,6 +36,7 @@ CLASS_COLORS: Mapping[str, RGB] = {
 
 #: The namespace under which keys become UUIDs; never change it, or ids change.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "napari-pathfm.exports")
+_NAMESPACE_HASH = hashlib.sha1(_NAMESPACE.bytes, usedforsecurity=False)
 
 
 def object_id(*key: object) -> str:
@@ -52,7 +53,14 @@ def object_id(*key: object) -> str:
         A version-5 UUID: the same key gives the same id on every machine, so that an
         object exported twice stays one object.
     """
-    return str(uuid.uuid5(_NAMESPACE, "\x1f".join(map(str, key))))
+    # What uuid.uuid5 does, without its objects: a slide has a million tiles.
+    digest = _NAMESPACE_HASH.copy()
+    digest.update("\x1f".join(map(str, key)).encode())
+    text = digest.hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return (
+        f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+    )
 
 
 def class_color(classification: str) -> RGB:
@@ -166,7 +174,7 @@ def class_names(classification: str | Sequence[str] | None) -> list[str]:
     if isinstance(classification, str):
         classification = classification.split(":")
     # QuPath forbids line breaks within a class's name.
-    names = (" ".join(str(name).split()) for name in classification)
+    names = (" ".join(str(name).splitlines()).strip() for name in classification)
     return [name for name in names if name]
 
 

@@ -1,31 +1,27 @@
-"""GeoJSON files for QuPath: streamed out, read back.
-
-QuPath takes a FeatureCollection, a bare array of features, one feature, or a geometry;
-all four are read here. What is written is always a FeatureCollection.
-"""
+"""GeoJSON files for QuPath, streamed out: always a FeatureCollection."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import json
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_pathfm.errors import OutputError, PathfmError
+from napari_pathfm.errors import OutputError
 from napari_pathfm.exports._files import PathLike, whole_file
-from napari_pathfm.exports._objects import QuPathObject, parse_objects
 from napari_pathfm.exports._tiles import heatmap_tiles, tile_features
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.exports._features import Feature
+    from napari_pathfm.exports._objects import QuPathObject
     from napari_pathfm.heatmaps import Heatmap
 
 SUFFIXES = (".geojson", ".json", ".geojson.gz", ".json.gz")
@@ -63,67 +59,103 @@ def write_geojson(
     """
     items: Iterable[Mapping[str, Any]]
     items = features["features"] if isinstance(features, Mapping) else features
+    members = {} if provenance is None else {"napari_pathfm": provenance}
+    return _write(path, ((_json(feature), 1) for feature in items), members)
+
+
+def write_objects(
+    path: PathLike,
+    objects: Sequence[QuPathObject],
+    *,
+    members: Mapping[str, Any] | None = None,
+) -> int:
+    """Write objects for QuPath, children within their parents, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        As for `write_geojson`.
+    objects : sequence of QuPathObject
+        From `read_geojson`, say. The order of siblings is kept.
+    members : mapping, optional
+        What stands beside the features; those of the file where `objects` were read
+        from one.
+
+    Returns
+    -------
+    int
+        How many objects were written.
+
+    Raises
+    ------
+    OutputError
+        As for `write_geojson`; or an object is among its own ancestors.
+    """
+    if members is None:
+        members = getattr(objects, "members", {})
+    return _write(path, _nested(objects, path), members)
+
+
+def _nested(
+    objects: Sequence[QuPathObject], path: PathLike
+) -> Iterator[tuple[str, int]]:
+    """Yield each top object with all that is in it, and how many objects that are."""
+    children: dict[int | None, list[int]] = {}
+    for index, found in enumerate(objects):
+        children.setdefault(found.parent, []).append(index)
+    written = 0
+    for top in children.get(None, ()):
+        # A stack, not recursion: objects may nest as deep as they like.
+        text, count, closing = [], 0, "]}}"
+        waiting: list[int | str] = [top]
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, str):
+                text.append(item)
+                continue
+            count += 1
+            feature = objects[item].to_feature()
+            inner = children.get(item)
+            if not inner:
+                text.append(_json(feature))
+                continue
+            properties = _json(feature.pop("properties"))
+            start = f'{_json(feature)[:-1]},"properties":{properties[:-1]}'
+            text.append(f'{start},"childObjects":[')
+            waiting.append(closing)
+            for number, child in enumerate(inner[::-1]):
+                waiting += [",", child] if number else [child]
+        written += count
+        yield "".join(text), count
+    if written < len(objects):
+        raise OutputError(
+            f"{path} cannot be written: an object is its own ancestor, or its parent "
+            "is not there."
+        )
+
+
+def _write(
+    path: PathLike, texts: Iterable[tuple[str, int]], members: Mapping[str, Any]
+) -> int:
     count = 0
     with (
         whole_file(path, *SUFFIXES) as neighbour,
         _text(neighbour, compressed=str(path).lower().endswith(".gz")) as file,
     ):
         file.write('{"type":"FeatureCollection",')
-        if provenance is not None:
+        for key, value in members.items():
             # What made the features may itself hold a NaN; it becomes a word.
-            plain = json.dumps(provenance, default=_plain)
-            file.write(
-                f'"napari_pathfm":{_json(json.loads(plain, parse_constant=str))},'
-            )
+            plain = json.loads(json.dumps(value, default=_plain), parse_constant=str)
+            file.write(f"{json.dumps(key)}:{_json(plain)},")
         file.write('"features":[')
-        for feature in items:
+        for text, number in texts:
             file.write(",\n" if count else "\n")
-            file.write(_json(feature))
-            count += 1
+            file.write(text)
+            count += number
         if not count:
             raise OutputError(f"Nothing to export: {path} would hold no objects.")
         file.write("\n]}\n")
     return count
-
-
-def read_geojson(path: PathLike) -> list[QuPathObject]:
-    """Read what QuPath, or `write_geojson`, wrote.
-
-    Parameters
-    ----------
-    path : path-like
-        Plain or gzip-compressed, whatever its name.
-
-    Returns
-    -------
-    list of QuPathObject
-        In file order, children right after their parents.
-
-    Raises
-    ------
-    PathfmError
-        The file is missing, damaged, or not of this form: one line that names the
-        file and the object.
-    """
-    name = Path(path)
-    try:
-        raw = name.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            raw = gzip.decompress(raw)
-        document = json.loads(raw)
-    except FileNotFoundError as error:
-        raise PathfmError(f"There is no file {name}.") from error
-    except (OSError, EOFError, zlib.error) as error:
-        raise PathfmError(f"{name} cannot be read: {error}.") from error
-    except UnicodeDecodeError as error:
-        raise PathfmError(f"{name} is no GeoJSON: it is not text.") from error
-    except ValueError as error:
-        raise PathfmError(
-            f"{name} is no GeoJSON, or only a part of it: {error}; export it again."
-        ) from error
-    except RecursionError as error:
-        raise PathfmError(f"{name} cannot be read: it is nested too deep.") from error
-    return parse_objects(document, name)
 
 
 def export_heatmap_geojson(heatmap: Heatmap, path: PathLike) -> int:

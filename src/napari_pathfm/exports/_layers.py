@@ -6,17 +6,18 @@ comes from its own attributes (`layer_place`).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_pathfm.errors import OutputError, PathfmError
-from napari_pathfm.exports._geojson import write_geojson
-from napari_pathfm.exports._geometry import ellipse_ring
+from napari_pathfm.exports._dialects import parse_feature
+from napari_pathfm.exports._geojson import write_geojson, write_objects
 from napari_pathfm.exports._layer_images import image_features
+from napari_pathfm.exports._layer_objects import layer_objects, layer_store
 from napari_pathfm.exports._layer_place import (
-    LayerPlace,
     LayerTuple,
     in_pixels,
     known_mpp,
@@ -24,7 +25,9 @@ from napari_pathfm.exports._layer_place import (
     layer_place,
     our_metadata,
 )
+from napari_pathfm.exports._layer_shapes import shape_geometry
 from napari_pathfm.exports._layer_table import LayerTable
+from napari_pathfm.exports._objects import QuPathObjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -79,15 +82,39 @@ def export_layers_geojson(
         # Shapes that a person draws know no slide, but the slide is often among them.
         sizes = {known_mpp(attributes) for _, attributes, _ in layers} - {None}
         mpp = sizes.pop() if len(sizes) == 1 else None
+    layers = [layer for layer in layers if not _is_background(layer)]
+    if any(layer_store(attributes) for _, attributes, _ in layers):
+        return write_objects(path, _together(layers, mpp))
     return write_geojson(
         path,
-        (
-            feature
-            for layer in layers
-            if not _is_background(layer)
-            for feature in layer_features(layer, mpp=mpp)
-        ),
+        (feature for layer in layers for feature in layer_features(layer, mpp=mpp)),
     )
+
+
+def _together(layers: Iterable[LayerTuple], mpp: float | None) -> QuPathObjects:
+    """Join the objects of several layers: one tree, and each id once."""
+    objects = QuPathObjects()
+    parents: dict[str, str] = {}
+    for layer in layers:
+        store = layer_store(layer[1])
+        if store is None:
+            for feature in layer_features(layer, mpp=mpp):
+                properties = feature.pop("properties")
+                objects.append(parse_feature(feature, properties, None))
+            continue
+        objects += layer_objects(layer, mpp=mpp)
+        objects.members = store.members | objects.members
+        parents |= store.parents
+    places: dict[str, int] = {}
+    for index, found in enumerate(objects):
+        if found.id and places.setdefault(found.id, index) != index:
+            objects[index] = replace(found, id=None)
+    for id, parent in parents.items():
+        # A child whose parent was deleted stands alone.
+        if id in places and parent in places:
+            child = objects[places[id]]
+            objects[places[id]] = replace(child, parent=places[parent])
+    return objects
 
 
 def layer_features(layer: LayerTuple, *, mpp: float | None = None) -> Iterator[Feature]:
@@ -120,7 +147,9 @@ def layer_features(layer: LayerTuple, *, mpp: float | None = None) -> Iterator[F
         Its units or its transform are not those of a slide.
     """
     data, attributes, kind = layer
-    if kind == "shapes":
+    if layer_store(attributes) is not None:
+        yield from (found.to_feature() for found in layer_objects(layer, mpp=mpp))
+    elif kind == "shapes":
         yield from _shapes(data, attributes, mpp)
     elif kind == "points":
         yield from _points(data, attributes, mpp)
@@ -156,45 +185,8 @@ def _shapes(
     place = layer_place(attributes, shapes[0].shape[1], mpp=mpp)
     table = LayerTable(attributes, len(shapes))
     for row, (vertices, kind) in enumerate(zip(shapes, map(str, kinds), strict=True)):
-        geometry, ellipse = _shape(vertices, kind, place)
+        geometry, ellipse = shape_geometry(vertices, kind, place)
         yield table.feature(row, geometry, ellipse=ellipse)
-
-
-def _shape(
-    vertices: npt.NDArray[np.float64], kind: str, place: LayerPlace
-) -> tuple[BaseGeometry, bool]:
-    import shapely
-
-    if kind in ("path", "line"):
-        return shapely.LineString(place.level0(vertices)), False
-    if kind in ("rectangle", "ellipse") and len(vertices) == 2:
-        vertices = _corners(vertices, centred=kind == "ellipse")
-    if kind != "ellipse":
-        ring = place.level0(vertices)
-        if len(ring) < 3:
-            return shapely.LineString(ring) if len(
-                ring
-            ) == 2 else shapely.Point(), False
-        return shapely.Polygon(ring), False
-    # The inscribed ellipse goes through any affine: its box becomes a parallelogram.
-    box = place.level0(vertices)
-    sides = np.abs(np.diff(box, axis=0))
-    upright = bool(np.all(sides.min(axis=1) <= 1e-6 * sides.max()))
-    return shapely.Polygon(ellipse_ring(box)), upright
-
-
-def _corners(
-    pair: npt.NDArray[np.float64], *, centred: bool
-) -> npt.NDArray[np.float64]:
-    """Return four corners from napari's short forms.
-
-    Two opposite corners of a rectangle; the centre and the radii of an ellipse.
-    """
-    first, second = (pair[0] - pair[1], pair[0] + pair[1]) if centred else pair
-    corners = np.repeat(first[None], 4, axis=0)
-    corners[1:3, -1] = second[-1]
-    corners[2:4, -2] = second[-2]
-    return corners
 
 
 def _points(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import uuid
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import numpy as np
 
-from napari_pathfm.errors import MissingMppError, OutputError
+from napari_pathfm.errors import MissingMppError, OutputError, PathfmError
 from napari_pathfm.exports._files import PathLike, whole_file
 
 if TYPE_CHECKING:
@@ -99,6 +100,48 @@ def export_heatmap_ome_tiff(heatmap: Heatmap, path: PathLike) -> None:
             software="napari-pathfm",
             metadata=metadata,
         )
+
+
+def read_heatmap_ome_tiff(path: PathLike) -> Heatmap:
+    """Read a heatmap that `export_heatmap_ome_tiff` wrote, with its place and name.
+
+    Raises
+    ------
+    PathfmError
+        There is no such file, or it is not one of those.
+    """
+    import tifffile
+
+    from napari_pathfm.heatmaps import Heatmap
+
+    try:
+        with tifffile.TiffFile(path) as tif:
+            document = tif.ome_metadata
+            values = tif.asarray()
+    except (OSError, ValueError, tifffile.TiffFileError) as error:
+        raise PathfmError(f"{path} cannot be read: {error}.") from error
+    try:
+        # ElementTree resolves no external entities, and expat bounds internal ones.
+        root = ElementTree.fromstring(document or "<OME/>")  # noqa: S314
+        place = {
+            key.get("K"): key.text or ""
+            for notes in root.findall(".//{*}MapAnnotation")
+            if notes.get("Namespace") == NAMESPACE
+            for key in notes.findall(".//{*}M")
+        }
+        image = root.find("{*}Image")
+        return Heatmap(
+            values=values.astype(np.float32),
+            origin=(float(place["origin_x"]), float(place["origin_y"])),
+            stride=float(place["stride"]),
+            mpp=float(place["mpp"]),
+            name="heatmap" if image is None else image.get("Name", "heatmap"),
+            provenance=json.loads(place["provenance"]),
+        )
+    except (ElementTree.ParseError, KeyError, ValueError) as error:
+        raise PathfmError(
+            f"{path} is no heatmap of this program: its place on the slide is missing."
+        ) from error
 
 
 def _xml(text: str) -> str:

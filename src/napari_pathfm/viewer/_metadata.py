@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from napari_pathfm.slides import Slide
 
-Kind = Literal["slide", "tissue", "heatmap", "synthetic", "prompts", "preview"]
+Kind = Literal[
+    "slide", "tissue", "heatmap", "synthetic", "prompts", "preview", "objects"
+]
 
 KEY = "napari_pathfm"
 VERSION = 1

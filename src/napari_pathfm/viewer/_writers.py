@@ -34,7 +34,7 @@ def write_geojson(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     """
     from napari_pathfm.exports import export_layers_geojson
 
-    target = _target(path, ".geojson", ".json")
+    target = _target(path, ".geojson", ".json", ".geojson.gz")
     export_layers_geojson(list(layers), target)
     return [str(target)]
 
