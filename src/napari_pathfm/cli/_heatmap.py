@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_pathfm.cli._export_pixels import PIXELS
 from napari_pathfm.cli._options import add_json, point, show
 from napari_pathfm.errors import OutputError
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     import argparse
 
 GEOJSON = (".geojson", ".geojson.gz")
-TIFF = (".ome.tif", ".ome.tiff")
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,7 +42,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="FILE.ome.tif (pixels in micrometres) or FILE.geojson (QuPath tiles)",
+        help="FILE.ome.tif or FILE.ome.zarr (pixels in micrometres), or FILE.geojson "
+        "(QuPath tiles)",
     )
     add_json(parser)
     parser.set_defaults(run=run)
@@ -53,17 +54,22 @@ def run(options: argparse.Namespace) -> None:
     import numpy as np
 
     from napari_pathfm.embeddings import open_store
-    from napari_pathfm.exports import export_heatmap_geojson, export_heatmap_ome_tiff
+    from napari_pathfm.exports import (
+        export_heatmap_geojson,
+        heatmap_pixels,
+        write_pixels,
+    )
     from napari_pathfm.heatmaps import similarity
 
     name = options.out.name.lower()
-    if not name.endswith(GEOJSON + TIFF):
+    if not name.endswith(GEOJSON + PIXELS):
         raise OutputError(
-            f"{options.out} has no known suffix: use one of {', '.join(TIFF + GEOJSON)}"
+            f"{options.out} has no known suffix: use one of "
+            f"{', '.join(PIXELS + GEOJSON)}"
         )
     heatmap = similarity(open_store(options.store), options.like, options.unlike)
-    if name.endswith(TIFF):
-        export_heatmap_ome_tiff(heatmap, options.out)
+    if name.endswith(PIXELS):
+        write_pixels(options.out, heatmap_pixels([heatmap]))
     else:
         export_heatmap_geojson(heatmap, options.out)
     values = heatmap.values[~np.isnan(heatmap.values)]

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from napari_pathfm.slides import Slide
 
+# A "heatmap" is the panel's own, which follows the prompts; a "map" came from a file.
 Kind = Literal[
-    "slide", "tissue", "heatmap", "synthetic", "prompts", "preview", "objects"
+    "slide", "tissue", "heatmap", "map", "synthetic", "prompts", "preview", "objects"
 ]
 
 KEY = "napari_pathfm"
