@@ -66,6 +66,8 @@ def test_places_label_the_tiles_under_them():
         5: 1,
     }
     assert tiles.counts.tolist() == [3, 1]
+    assert tiles.misplaced == 0
+    assert label_places(grid, [((500.0, 5.0), "fat")]).misplaced == 1
 
 
 def test_classes_need_names_of_their_own():

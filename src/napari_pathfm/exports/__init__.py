@@ -25,6 +25,7 @@ from napari_pathfm.exports._layer_images import (
 )
 from napari_pathfm.exports._layer_objects import layer_objects
 from napari_pathfm.exports._layers import export_layers_geojson, layer_features
+from napari_pathfm.exports._maps import export_maps
 from napari_pathfm.exports._object_layers import objects_to_layers
 from napari_pathfm.exports._objects import QuPathObject, QuPathObjects
 from napari_pathfm.exports._pixel_layers import layer_pixels, pixels_to_layers
@@ -67,6 +68,7 @@ __all__ = [
     "export_heatmap_ome_tiff",
     "export_layer_png",
     "export_layers_geojson",
+    "export_maps",
     "export_png",
     "export_store_geojson",
     "heatmap_from_layer",

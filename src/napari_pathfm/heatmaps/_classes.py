@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,11 +58,14 @@ class LabelledTiles:
         Tiles of the grid, each once, ascending.
     labels : int64 array, (M,)
         The class of each, from 0.
+    misplaced : int
+        How many places held no tissue tile and label nothing.
     """
 
     classes: tuple[TissueClass, ...]
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
+    misplaced: int = 0
 
     def __post_init__(self) -> None:
         names = [one.name for one in self.classes]
@@ -81,7 +84,7 @@ class LabelledTiles:
     def among(self, done: NDArray[np.bool_]) -> LabelledTiles:
         """Keep the tiles that are embedded."""
         kept = done[self.rows]
-        return LabelledTiles(self.classes, self.rows[kept], self.labels[kept])
+        return replace(self, rows=self.rows[kept], labels=self.labels[kept])
 
 
 def classes_named(names: Iterable[str]) -> tuple[TissueClass, ...]:
@@ -104,7 +107,7 @@ def label_places(
         Of the slide.
     places : sequence of (place, class name)
         Points, outlines or shapely geometries in level-0 pixels. Where two meet, the
-        later one counts. Places without tissue label nothing.
+        later one counts.
     colors : mapping of str to (r, g, b), optional
         Of classes that have one; the rest get one of the palette.
 
@@ -120,7 +123,10 @@ def label_places(
         for one in classes_named(names)
     )
     label = np.full(len(grid), -1, np.int64)
+    misplaced = 0
     for place, name in places:
-        label[rows_at(grid, place)] = names.index(name)
+        found = rows_at(grid, place)
+        misplaced += not len(found)
+        label[found] = names.index(name)
     rows = np.flatnonzero(label >= 0)
-    return LabelledTiles(classes, rows, label[rows])
+    return LabelledTiles(classes, rows, label[rows], misplaced)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     # A point ``(x, y)``, an outline of at least three, or any shapely geometry, in
     # level-0 pixels.
-    Place = tuple[float, float] | Sequence[tuple[float, float]] | BaseGeometry
+    Place: TypeAlias = (
+        tuple[float, float] | Sequence[tuple[float, float]] | BaseGeometry
+    )
 
 
 def rows_at(grid: TileGrid, place: Place) -> NDArray[np.int64]:
