@@ -45,3 +45,7 @@ class OutputError(PathfmError):
 
 class Cancelled(PathfmError):
     """The user stopped the work; nothing is wrong."""
+
+
+class SessionError(PathfmError):
+    """A session file is missing, damaged, or of another kind."""
