@@ -55,11 +55,11 @@ def rows_at(grid: TileGrid, place: Place) -> NDArray[np.int64]:
         ((centres >= (left, top)) & (centres <= (right, bottom))).all(axis=1)
     )
     shapely.prepare(geometry)
-    rows = near[shapely.intersects_xy(geometry, *centres[near].T)]
+    rows: NDArray[np.int64] = near[shapely.intersects_xy(geometry, *centres[near].T)]
     if not len(rows):
         middle = geometry.representative_point()
         return rows_at(grid, (middle.x, middle.y))
-    return rows.astype(np.int64)
+    return rows
 
 
 def embedded_rows(

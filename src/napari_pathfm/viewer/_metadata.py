@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     from napari_pathfm.slides import Slide
 
 # A "heatmap" is the panel's own, which follows the prompts; a "map" came from a file.
+# "labels" are painted; "classes" are what a classifier makes of them.
 Kind = Literal[
-    "slide", "tissue", "heatmap", "map", "synthetic", "prompts", "preview", "objects"
+    "slide",
+    "tissue",
+    "heatmap",
+    "map",
+    "synthetic",
+    "prompts",
+    "preview",
+    "objects",
+    "labels",
+    "classes",
 ]
 
 KEY = "napari_pathfm"

@@ -17,6 +17,7 @@ from napari_pathfm.viewer._canvas_tool import CanvasTool
 from napari_pathfm.viewer._notices import RESEARCH_ONLY
 from napari_pathfm.viewer._preferences import switched_on
 from napari_pathfm.viewer._workers import QtRunner
+from napari_pathfm.viewer.panel._classes_section import ClassesSection
 from napari_pathfm.viewer.panel._forms import DownScroll, hint, set_hint
 from napari_pathfm.viewer.panel._minimap import Minimap
 from napari_pathfm.viewer.panel._session_bar import SessionBar
@@ -71,6 +72,7 @@ class ModelsPanel(QWidget):
 
         self.slide = SlideSection(self.session)
         self.similarity = SimilaritySection(self.session, self.tool)
+        self.classes = ClassesSection(self.session)
         self.synthesis = SynthesisSection(self.session)
         self.sessions = SessionBar(self.session)
         self.minimap = Minimap(self.session.overview)
@@ -112,6 +114,7 @@ class ModelsPanel(QWidget):
         self.sessions.refresh()
         self.similarity.refresh()
         self.similarity.refresh_tool()
+        self.classes.refresh()
         self.synthesis.refresh()
         set_hint(self.message, session.message)
         set_hint(self.notice, self._notice())
@@ -119,6 +122,7 @@ class ModelsPanel(QWidget):
     def shut(self) -> None:
         """Let go of the viewer and stop what is going on; the layers stay."""
         self.tool.close()
+        self.classes.shut()
         self.sessions.shut()
         self.session.close()
         self.minimap.shut()
@@ -213,7 +217,12 @@ class ModelsPanel(QWidget):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 4, 0)
         layout.setSpacing(4)
-        for section in (self.slide, self.similarity, self.synthesis):
+        for section in (
+            self.slide,
+            self.similarity,
+            self.classes,
+            self.synthesis,
+        ):
             layout.addWidget(section)
         layout.addStretch(1)
         return DownScroll(content)

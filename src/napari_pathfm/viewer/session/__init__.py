@@ -1,6 +1,8 @@
 """The plugin's state and what can be done with it, without Qt."""
 
 from napari_pathfm.viewer.session._autosave import Autosave, Recovery
+from napari_pathfm.viewer.session._class_list import ClassList
+from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._doctor import Doctor
 from napari_pathfm.viewer.session._jobs import (
     InlineRunner,
@@ -29,6 +31,8 @@ __all__ = [
     "Bulk",
     "Choice",
     "Chunk",
+    "ClassList",
+    "Classes",
     "Doctor",
     "InlineRunner",
     "Job",

@@ -61,6 +61,8 @@ class Filling:
         Where the encoder comes from.
     store : EmbeddingStore, optional
         Known to be complete.
+    whole : bool
+        Embed the slide even where no prompt asks for it.
     """
 
     def __init__(
@@ -70,10 +72,15 @@ class Filling:
         path: Path,
         models: Models,
         store: EmbeddingStore | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         self.state = state
         self.key = key
         self.store = store
+        self.whole = whole
+        # Where the tiles go that are being embedded.
+        self.writing: Path | None = None
         last = state.prompts.last
         self.focus: tuple[float, float] | None = None if last is None else last.point
         self._slide = state.slide
@@ -98,7 +105,7 @@ class Filling:
             job.say("finding tissue")
             grid = self._grid(self.state.find_tissue())
             misplaced = self._misplaced(grid)
-            if len(misplaced) == len(self.state.prompts):
+            if not self.whole and len(misplaced) == len(self.state.prompts):
                 # Nothing to compare with: glass was clicked.
                 return Partial(None, misplaced)
             self.store = self._embed(job, grid)
@@ -162,6 +169,7 @@ class Filling:
         )
 
     def _on_batch(self, job: Job, path: Path, done: int, total: int) -> None:
+        self.writing = path
         job.report(done, total)
         if time.monotonic() < self._redraw_at:
             return

@@ -14,6 +14,7 @@ from napari_pathfm.errors import PathfmError
 from napari_pathfm.viewer._cache import cache_folder
 from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
+from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._overview import Overview
@@ -83,6 +84,7 @@ class Session:
         self.unknown_sections: dict[str, Any] = {}
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
+        self.classes = Classes(self)
         self.synthesis = Synthesis(self)
         self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
@@ -96,6 +98,7 @@ class Session:
         layers.events.inserted.disconnect(self._on_layers)
         layers.events.removed.disconnect(self._on_layers)
         layers.selection.events.active.disconnect(self._on_layers)
+        self.classes.close()
         self.runner.close()
         self.synthesis.close()
         self.overview.close()
@@ -144,6 +147,7 @@ class Session:
         if state is None or state.mpp == mpp:
             return
         self.similarity.forget(state)
+        self.classes.forget(state)
         self.synthesis.cancel()
         self.tissue.hide()
         try:
@@ -260,6 +264,7 @@ class Session:
         state.prompts.changed.disconnect(self._on_prompts)
         self._prompt_layers.pop(layer).close()
         self.similarity.forget(state)
+        self.classes.forget(state)
         if self.current is state:
             self.synthesis.cancel()
 

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._session_file import Bulk
 
-_MADE_AGAIN = ("slide", "tissue", "heatmap", "prompts", "preview")
+_MADE_AGAIN = (
+    "slide",
+    "tissue",
+    "heatmap",
+    "prompts",
+    "preview",
+    "labels",
+    "classes",
+)
 _LAYER_TYPES = ("shapes", "points", "labels")
 
 

@@ -34,6 +34,8 @@ class Similarity:
     """
 
     changed = Signal()
+    #: More of a slide is embedded, or all of it.
+    advanced = Signal(object)
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -42,6 +44,7 @@ class Similarity:
         self._filling: Filling | None = None
         self._again = False
         self._stores: dict[StoreKey, EmbeddingStore] = {}
+        self._whole: set[SlideState] = set()
         self.job: Job | None = None
 
     # -- settings ----------------------------------------------------------------------
@@ -99,7 +102,8 @@ class Similarity:
             remove_layers(self._session.viewer, "heatmap", state.fingerprint)
             if state.prompts:
                 self._session.say("Click tissue that the map should be like, too.")
-            return
+            if state not in self._whole or key in self._stores:
+                return
         last = state.prompts.last
         if self._filling is not None and self.job is not None and self.job.running:
             self._again = True
@@ -110,9 +114,36 @@ class Similarity:
             return
         self._start(state, key)
 
+    def embed(self, state: SlideState) -> None:
+        """Have all of a slide embedded, whether it has prompts or not."""
+        self._whole.add(state)
+        if self._filling is not None and self._filling.state is state:
+            self._filling.whole = True
+        if state is self._session.current:
+            self.refresh()
+
+    def store(self, state: SlideState) -> EmbeddingStore | None:
+        """Give a slide's embeddings as far as they are, or None.
+
+        Raises
+        ------
+        StoreError
+            What is being written cannot be read.
+        """
+        from napari_pathfm.embeddings import open_store
+
+        key = self._key(state)
+        if key in self._stores:
+            return self._stores[key]
+        filling = self._filling
+        if filling is None or filling.state is not state or filling.key != key:
+            return None
+        return None if filling.writing is None else open_store(filling.writing)
+
     def cancel(self) -> None:
         """Stop embedding; what is on disk stays, and the map shows it."""
         self._again = False
+        self._whole.clear()
         if self.job is not None and self.job.running:
             self.job.cancel()
 
@@ -139,6 +170,7 @@ class Similarity:
             key.path(self._session.cache),
             self._session.models,
             self._stores.get(key),
+            whole=state in self._whole,
         )
         job = Job("Embedding tissue", "tiles")
         self._filling, self.job = filling, job
@@ -146,10 +178,14 @@ class Similarity:
         def ended(outcome: Outcome) -> None:
             self._ended(filling, outcome)
 
-        job.published.connect(lambda partial: self._show(filling, partial))
+        job.published.connect(lambda partial: self._published(filling, partial))
         job.changed.connect(self.changed.emit)
         self._session.runner.start(filling.run, job, ended)
         self.changed.emit()
+
+    def _published(self, filling: Filling, partial: Partial) -> None:
+        self._show(filling, partial)
+        self.advanced.emit(filling.state)
 
     def _ended(self, filling: Filling, outcome: Outcome) -> None:
         if filling is not self._filling:
@@ -169,6 +205,7 @@ class Similarity:
             self._again = False
             self.refresh()
         self.changed.emit()
+        self.advanced.emit(filling.state)
 
     def _show(self, filling: Filling, partial: Partial) -> None:
         state = filling.state

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 HEATMAP_COLORMAP = "viridis"
 
 # From below: what covers everything first, what is pointed at last.
-_ORDER = ("slide", "tissue", "map", "heatmap", "prompts", "preview", "synthetic")
+_ORDER = (
+    "slide",
+    "tissue",
+    "map",
+    "heatmap",
+    "classes",
+    "labels",
+    "prompts",
+    "preview",
+    "synthetic",
+)
 
 
 @contextmanager
