@@ -216,6 +216,9 @@ def test_the_next_tile_is_offered_labelled_and_skipped(session, classes):
         session.viewer.scene.camera.center[-2:], session.current.world(x, y)
     )
     assert "stroma" in suggestion.text
+    (outline,) = layers_of(session.viewer.layers, "suggestion")
+    np.testing.assert_allclose(outline.data, [(y - 0.5, x - 0.5)])
+    assert outline.size[0] == TILE
     suggestion.skip()
     second = suggestion.row
     assert second not in (first, None)
@@ -224,6 +227,9 @@ def test_the_next_tile_is_offered_labelled_and_skipped(session, classes):
     assert second in tiles.rows
     assert tiles.counts.tolist() == [1, 2]
     assert suggestion.row not in (first, second)
+    assert len(layers_of(session.viewer.layers, "suggestion")) == 1
+    suggestion.leave()
+    assert not layers_of(session.viewer.layers, "suggestion")
 
 
 def test_filling_a_tile_labels_that_tile_alone(session, classes):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from napari_pathfm.slides import Slide
 
 # A "heatmap" is the panel's own, which follows the prompts; a "map" came from a file.
-# "labels" are painted; "classes" are what a classifier makes of them.
+# "labels" are painted; "classes" are what a classifier makes of them, and a
+# "suggestion" is the tile to label next.
 Kind = Literal[
     "slide",
     "tissue",
@@ -27,6 +28,7 @@ Kind = Literal[
     "preview",
     "objects",
     "labels",
+    "suggestion",
     "classes",
 ]
 

@@ -59,6 +59,9 @@ class ClassTable(QWidget):
         )
         vertical, header = self.table.verticalHeader(), self.table.horizontalHeader()
         if vertical is not None and header is not None:
+            header.setDefaultAlignment(
+                Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+            )
             vertical.hide()
             vertical.setDefaultSectionSize(24)
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)

@@ -130,12 +130,11 @@ class ClassesSection(Section):
             name = classes.list.items[classes.list.current].name
             self.accept.setText(f"Label as {name}")
             self.accept.setToolTip(
-                f"Label the tile in the middle of the view as {name} and go to the "
-                f"next ({_ACCEPT}). Choose another class in the list first if it is "
-                "one."
+                f"Label the outlined tile as {name} and go to the next ({_ACCEPT}). "
+                "Choose another class in the list first if it is one."
             )
         text = suggestion.text
-        set_hint(self.guess, f"In the middle of the view: {text}" if text else "")
+        set_hint(self.guess, f"The outlined tile: {text}" if text else "")
 
     def shut(self) -> None:
         """Hear no more of the session."""

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from napari_pathfm.slides import TileGrid
     from napari_pathfm.viewer.session._slide_state import SlideState
 
-# Side of what a brush of one paints: a quarter of the usual tile.
-CELL_UM = 28.0
+# Side of what a brush of one paints: an eighth of the usual tile.
+CELL_UM = 14.0
+# Of the brush to begin with, in cells: what a tile is seen by when it is painted.
+_BRUSH = 4
 
 
 def labels_layer(viewer: ViewerModel, state: SlideState) -> Labels | None:
@@ -52,7 +54,7 @@ def make_labels_layer(
         metadata=entry_for("labels", entry(state.layer) or {}, stride=stride),
     )
     color_classes(layer, classes)
-    layer.brush_size = 2
+    layer.brush_size = _BRUSH
     add_layer(viewer, layer)
     return layer
 

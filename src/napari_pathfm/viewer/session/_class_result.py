@@ -37,7 +37,7 @@ def show_result(
     metadata |= {"path": str(state.slide.path), "fingerprint": state.fingerprint}
     metadata |= {"mpp": state.mpp}
     keywords["metadata"] = {KEY: metadata}
-    keywords["name"] = made.name.capitalize()
+    keywords["name"] = made.name[0].upper() + made.name[1:]
     colors: Any = keywords.pop("colormap", None)
     found = layers_of(viewer.layers, "classes", state.fingerprint)
     if found and (
@@ -59,6 +59,7 @@ def show_result(
         layer.editable = False
     else:
         layer = Image(data, colormap=HEATMAP_COLORMAP, **keywords)
+        layer.colorbar.visible = True
     add_layer(viewer, layer)
     return layer
 

@@ -59,9 +59,10 @@ class Fitting:
     classes : tuple of TissueClass
     loaded : FewShot, optional
         Used as it is, in place of one that is fitted.
-    before : Answer, optional
-        The last one: its vectors serve again where the store was complete, and its
-        temperature until labels are validated.
+    vectors : UnitVectors, optional
+        Of the whole slide, where they are in memory already.
+    temperature : float
+        Of the last fit: used until labels are validated.
     """
 
     def __init__(
@@ -70,13 +71,15 @@ class Fitting:
         painted: tuple[NDArray[np.float64], NDArray[np.int64]],
         classes: tuple[TissueClass, ...],
         loaded: FewShot | None = None,
-        before: Answer | None = None,
+        vectors: UnitVectors | None = None,
+        temperature: float = 1.0,
     ) -> None:
         self._store = store
         self._painted = painted
         self._classes = classes
         self._loaded = loaded
-        self._before = before
+        self._vectors = vectors
+        self._temperature = temperature
 
     def run(self, job: Job) -> Answer:
         """Do it; the map is published before it is validated.
@@ -93,10 +96,8 @@ class Fitting:
             validate,
         )
 
-        before = self._before
-        if before is not None and before.vectors.done.all():
-            vectors = before.vectors
-        else:
+        vectors = self._vectors
+        if vectors is None:
             vectors = UnitVectors.of(self._store)
         tiles = tiles_painted(vectors.grid, *self._painted, self._classes)
         ready = tiles.among(vectors.done)
@@ -105,9 +106,7 @@ class Fitting:
             return Answer(vectors, tiles, self._loaded, maps)
         if (ready.counts > 0).sum() < 2:
             return Answer(vectors, tiles)
-        known = before.classifier if before is not None else None
-        temperature = 1.0 if known is None else known.temperature
-        classifier = fit_few_shot(vectors, ready, temperature=temperature)
+        classifier = fit_few_shot(vectors, ready, temperature=self._temperature)
         answer = Answer(vectors, tiles, classifier, ClassMaps(vectors, classifier))
         job.publish(answer)
         if job.cancelled():

@@ -118,9 +118,15 @@ class Classes:
         if layer is not None:
             painted = painted_cells(layer)
         before = self._answers.get(state)
-        if before is not None and before.vectors.name != store.path.name:
-            before = None
-        fitting = Fitting(store, painted, self.list.items, self.loaded, before)
+        known = None if before is None else before.classifier
+        fitting = Fitting(
+            store,
+            painted,
+            self.list.items,
+            self.loaded,
+            self._session.similarity.vectors(state),
+            1.0 if known is None else known.temperature,
+        )
         self.job = job = Job("Fitting classes")
         self._again = False
         job.published.connect(lambda answer: self._take(state, answer))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_pathfm.embeddings import EmbeddingStore
-    from napari_pathfm.heatmaps import Heatmap
+    from napari_pathfm.heatmaps import Heatmap, UnitVectors
     from napari_pathfm.slides import TileGrid, TissueMask
     from napari_pathfm.viewer.session._jobs import Job
     from napari_pathfm.viewer.session._models import Models
@@ -81,6 +81,8 @@ class Filling:
         self.whole = whole
         # Where the tiles go that are being embedded.
         self.writing: Path | None = None
+        # All of the slide, kept in memory for the next click.
+        self.vectors: UnitVectors | None = None
         last = state.prompts.last
         self.focus: tuple[float, float] | None = None if last is None else last.point
         self._slide = state.slide
@@ -109,9 +111,13 @@ class Filling:
                 # Nothing to compare with: glass was clicked.
                 return Partial(None, misplaced)
             self.store = self._embed(job, grid)
-        return self.compare(self.store)
+        if self.vectors is None:
+            from napari_pathfm.heatmaps import UnitVectors
 
-    def compare(self, store: EmbeddingStore) -> Partial:
+            self.vectors = UnitVectors.of(self.store)
+        return self.compare(self.vectors)
+
+    def compare(self, store: EmbeddingStore | UnitVectors) -> Partial:
         """Make the map of the prompts whose tiles are embedded."""
         from napari_pathfm.heatmaps import similarity
 

@@ -33,6 +33,7 @@ _MADE_AGAIN = (
     "preview",
     "labels",
     "classes",
+    "suggestion",
 )
 _LAYER_TYPES = ("shapes", "points", "labels")
 

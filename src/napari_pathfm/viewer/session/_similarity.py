@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_pathfm.embeddings import EmbeddingStore
+    from napari_pathfm.heatmaps import UnitVectors
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
@@ -44,6 +45,8 @@ class Similarity:
         self._filling: Filling | None = None
         self._again = False
         self._stores: dict[StoreKey, EmbeddingStore] = {}
+        # Of one slide at a time: a million tiles are 1.5 GB.
+        self._vectors: tuple[StoreKey, UnitVectors] | None = None
         self._whole: set[SlideState] = set()
         self.job: Job | None = None
 
@@ -140,6 +143,11 @@ class Similarity:
             return None
         return None if filling.writing is None else open_store(filling.writing)
 
+    def vectors(self, state: SlideState) -> UnitVectors | None:
+        """Give a slide's vectors if all of them are in memory."""
+        known = self._vectors
+        return known[1] if known is not None and known[0] == self._key(state) else None
+
     def cancel(self) -> None:
         """Stop embedding; what is on disk stays, and the map shows it."""
         self._again = False
@@ -172,6 +180,7 @@ class Similarity:
             self._stores.get(key),
             whole=state in self._whole,
         )
+        filling.vectors = self.vectors(state)
         job = Job("Embedding tissue", "tiles")
         self._filling, self.job = filling, job
 
@@ -195,6 +204,8 @@ class Similarity:
         if outcome.state == "done":
             if filling.store is not None:
                 self._stores[filling.key] = filling.store
+            if filling.vectors is not None:
+                self._vectors = filling.key, filling.vectors
             self._show(filling, outcome.value)
         elif outcome.error is not None:
             self._session.report(outcome.error)

@@ -30,6 +30,7 @@ _ORDER = (
     "heatmap",
     "classes",
     "labels",
+    "suggestion",
     "prompts",
     "preview",
     "synthetic",

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import Signal
 
+from napari_pathfm.viewer._metadata import entry, entry_for, layers_of
+from napari_pathfm.viewer.session._slide_layers import add_layer, remove_layers
+
 if TYPE_CHECKING:
+    from napari_pathfm.viewer._metadata import Kind
     from napari_pathfm.viewer.session._classes import Classes
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
+
+
+_KIND: Kind = "suggestion"
 
 
 class Suggestion:
@@ -66,12 +73,14 @@ class Suggestion:
         self._state = state
         self.row = int(rows[0]) if len(rows) else None
         if self.row is None:
+            remove_layers(self._session.viewer, _KIND, state.fingerprint)
             self._session.say("Every embedded tile is labelled, or was skipped.")
         else:
             grid = answer.vectors.grid
             x, y = (float(v) for v in grid.coords[self.row] + grid.tile_size / 2)
             camera = self._session.viewer.scene.camera
             camera.center = (0.0, *state.world(x, y))
+            self._outline(state, x, y, grid.tile_size)
         self.changed.emit()
 
     def accept(self) -> None:
@@ -91,9 +100,37 @@ class Suggestion:
 
     def leave(self) -> None:
         """Suggest nothing."""
+        if self._state is not None:
+            remove_layers(self._session.viewer, _KIND, self._state.fingerprint)
         if self.row is not None:
             self.row = None
             self.changed.emit()
+
+    def _outline(self, state: SlideState, x: float, y: float, side: float) -> None:
+        """Draw a square around the tile, in a layer that moves from tile to tile."""
+        from napari.layers import Points
+
+        viewer = self._session.viewer
+        # Pixel centres, as the slide's layer has them, under the same scale.
+        data = np.array([(y - 0.5, x - 0.5)])
+        found = layers_of(viewer.layers, _KIND, state.fingerprint)
+        if found:
+            found[0].data = data
+            return
+        layer = Points(
+            data,
+            name="Label next",
+            scale=state.layer.scale[-2:],
+            units=state.layer.units[-2:],
+            symbol="square",
+            size=side,
+            face_color="transparent",
+            border_color="yellow",
+            border_width=0.03,
+            metadata=entry_for(_KIND, entry(state.layer) or {}),
+        )
+        layer.editable = False
+        add_layer(viewer, layer)
 
     def _on_classes(self) -> None:
         answer = self._classes.answer
