@@ -35,9 +35,17 @@ class StoreError(PathfmError):
     """An embedding store is missing, unfinished, damaged, or of another provenance."""
 
 
+class LabelError(PathfmError):
+    """Labels are missing, too few, or contradict each other."""
+
+
 class OutputError(PathfmError):
     """A result cannot be written where it was asked for."""
 
 
 class Cancelled(PathfmError):
     """The user stopped the work; nothing is wrong."""
+
+
+class SessionError(PathfmError):
+    """A session file is missing, damaged, or of another kind."""

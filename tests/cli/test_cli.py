@@ -12,7 +12,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from napari_pathfm.cli import main
-from napari_pathfm.exports import read_geojson, read_provenance
+from napari_pathfm.exports import (
+    read_geojson,
+    read_heatmaps,
+    read_pixels,
+    read_provenance,
+)
 
 POINT = {"CMU-1-Small-Region": "1200,1900", "TCGA-CR-7395-01A-01-TS1": "1500,2200"}
 
@@ -74,6 +79,41 @@ def test_heatmap_as_tiff_and_as_tiles(journey, tmp_path, capsys):
     assert left <= x <= right
     assert top <= y <= bottom
     assert best.measurements["similarity"] == pytest.approx(np.nanmax(values))
+
+
+def test_heatmaps_and_synthetic_tissue_as_pictures(journey, tmp_path, capsys):
+    slide, mpp, _, store, point = journey
+    x, y = map(float, point.split(","))
+    folder, tiff = tmp_path / "h.ome.zarr", tmp_path / "h.ome.tif"
+    assert main(["heatmap", str(store), "--like", point, "--out", str(folder)]) == 0
+    assert main(["export", str(folder), "--to", str(tiff)]) == 0
+    for path in (folder, tiff):
+        (heatmap,) = read_heatmaps(path)
+        assert heatmap.at(x, y) == np.nanmax(heatmap.values)
+    both, tiles = tmp_path / "both.ome.tif", tmp_path / "tiles.geojson"
+    assert main(["export", str(tiff), str(folder), "--to", str(both)]) == 0
+    assert len(read_heatmaps(both)) == 2
+    assert main(["export", str(tiff), "--to", str(tiles)]) == 0
+    assert len(read_geojson(tiles)) == (~np.isnan(heatmap.values)).sum()
+    capsys.readouterr()
+    fails(["export", str(both), "--to", str(tiles)], capsys, "2 heatmaps")
+    fails(["export", str(store), "--to", str(both)], capsys, "make those with")
+    settings = ["-n", "2", "--steps", "1", "--out", str(tmp_path)]
+    assert main(["generate", slide, *mpp, "--at", point, *settings]) == 0
+    capsys.readouterr()
+    images = sorted(map(str, tmp_path.glob("*_seed?.png")))
+    out = tmp_path / "tissue.ome.tif"
+    assert main(["export", *images, "--to", str(out), "--json"]) == 0
+    files = [told["out"] for told in report(capsys)]
+    assert [Path(file).name for file in files] == [
+        "tissue-1.ome.tif",
+        "tissue-2.ome.tif",
+    ]
+    placed = read_pixels(files[1])
+    provenance = read_provenance(images[1])
+    assert placed.origin == provenance.box[:2]
+    assert placed.mpp == pytest.approx(0.5 if mpp else 0.499, rel=1e-3)
+    np.testing.assert_array_equal(placed.pixels, np.asarray(Image.open(images[1])))
 
 
 def test_generate_and_provenance_and_export(journey, tmp_path, capsys):

@@ -88,6 +88,7 @@ def test_provenance_comes_back(tmp_path: Path) -> None:
         entry.attrib["K"]: entry.text for entry in annotation.iterfind(".//M", OME)
     }
     assert json.loads(found.pop("provenance") or "") == PROVENANCE
+    assert json.loads(found.pop("limits") or "") == [[0.0, 1.0]]
     assert {key: float(text or "") for key, text in found.items()} == {
         "origin_x": 112.5,
         "origin_y": 64.0,
@@ -146,11 +147,11 @@ def test_nothing_and_no_pixel_size(
 def test_failing_midway_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves_nothing: Callable[[], None]
 ) -> None:
-    def half(file: Path, *_: object, **__: object) -> None:
-        file.write_bytes(b"II*")
+    def half(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tifffile, "imwrite", half)
+    # By then the file has been begun.
+    monkeypatch.setattr(tifffile.TiffWriter, "write", half)
     with pytest.raises(OutputError, match="No space left"):
         export_heatmap_ome_tiff(_heatmap(), tmp_path / "a.ome.tif")
     leaves_nothing()

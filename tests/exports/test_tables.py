@@ -18,7 +18,7 @@ from napari_pathfm.exports import (
     export_heatmap_ome_tiff,
     object_id,
     object_table,
-    read_heatmap_ome_tiff,
+    read_heatmaps,
     tile_features,
     tile_table,
     write_objects,
@@ -133,7 +133,7 @@ def test_what_cannot_be_written(
 def test_heatmaps_come_back(tmp_path: Path, heatmap: Heatmap) -> None:
     path = tmp_path / "map.ome.tif"
     export_heatmap_ome_tiff(heatmap, path)
-    found = read_heatmap_ome_tiff(path)
+    (found,) = read_heatmaps(path)
     np.testing.assert_array_equal(found.values, heatmap.values)
     for name in ("origin", "stride", "mpp", "name", "provenance"):
         assert getattr(found, name) == getattr(heatmap, name)
@@ -144,13 +144,13 @@ def test_foreign_tiffs_are_no_heatmaps(tmp_path: Path) -> None:
 
     path = tmp_path / "other.ome.tif"
     tifffile.imwrite(path, np.zeros((4, 4), np.float32), ome=True)
-    with pytest.raises(PathfmError, match="is no heatmap of this program"):
-        read_heatmap_ome_tiff(path)
+    with pytest.raises(PathfmError, match="is no picture of this program"):
+        read_heatmaps(path)
     path.write_bytes(b"nothing")
     with pytest.raises(PathfmError, match="cannot be read"):
-        read_heatmap_ome_tiff(path)
+        read_heatmaps(path)
     with pytest.raises(PathfmError, match="cannot be read"):
-        read_heatmap_ome_tiff(tmp_path / "absent.ome.tif")
+        read_heatmaps(tmp_path / "absent.ome.tif")
 
 
 def test_from_the_shell(

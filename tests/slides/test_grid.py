@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -183,3 +184,22 @@ def test_too_many_tiles(drawn_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         pytest.raises(SlideError, match=r"drawn\.tif.*larger"),
     ):
         slides.tile_grid(slide, stride=1)
+
+
+@pytest.mark.parametrize("stride", [100, 40, 130])
+def test_index_at_is_the_nearest_centre_that_holds_the_point(
+    drawn_path: Path, stride: int
+) -> None:
+    """Against a look at all tiles: side by side, overlapping, apart, with gaps."""
+    with slides.open_slide(drawn_path) as slide:
+        whole = slides.tile_grid(slide, px=100, mpp=0.5, stride=stride, tissue=False)
+    rng = np.random.default_rng(stride)
+    kept = rng.random(len(whole)) < 0.6
+    grid = replace(whole, coords=whole.coords[kept], cells=whole.cells[kept])
+    half = grid.tile_size / 2
+    for x, y in rng.uniform(-50, 2100, (300, 2)):
+        away = np.abs(grid.coords + half - (x, y))
+        holds = (away <= half).all(axis=1)
+        distance = np.where(holds, np.hypot(*away.T), np.inf)
+        wanted = int(distance.argmin()) if holds.any() else None
+        assert grid.index_at(x, y) == wanted

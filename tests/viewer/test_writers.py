@@ -11,8 +11,13 @@ from PIL import Image
 
 from conftest import LANDMARK, MPP, TILE
 from napari_pathfm.errors import OutputError
-from napari_pathfm.exports import read_geojson, read_provenance
-from napari_pathfm.viewer._metadata import layers_of
+from napari_pathfm.exports import (
+    read_geojson,
+    read_heatmaps,
+    read_pixels,
+    read_provenance,
+)
+from napari_pathfm.viewer._metadata import entry, kind_of, layers_of
 
 PLUGIN = "napari-pathfm"
 
@@ -95,6 +100,46 @@ def test_synthetic_images_as_png_with_provenance(full, tmp_path):
         )
 
 
+@pytest.mark.parametrize("ending", [".ome.tif", ".ome.zarr"])
+@pytest.mark.parametrize("kind", ["heatmap", "synthetic"])
+def test_pictures_open_where_they_were_saved(full, tmp_path, kind, ending):
+    """Values, place and scale, as seen through napari's own world coordinates."""
+    layer = ours(full, kind)
+    name = f"picture{ending}"
+    files = layer.save(str(tmp_path / name), plugin=PLUGIN)
+    assert len(files) == (2 if kind == "synthetic" else 1)
+    (again,) = full.viewer.open(files[-1], plugin=PLUGIN)
+    values = layer.data if kind == "heatmap" else layer.data[-1]
+    np.testing.assert_array_equal(again.data, values)
+    assert again.units == layer.units[-2:]
+    for corner in ([-0.5, -0.5], [2.25, 3.5]):
+        there = layer.data_to_world([0, *corner][-layer.ndim :])[-2:]
+        assert again.data_to_world(corner) == pytest.approx(there, abs=1e-6)
+    assert kind_of(again) == ("map" if kind == "heatmap" else "synthetic")
+    # It is a picture of the slide that is open, and goes out again the same.
+    assert entry(again)["fingerprint"] == full.current.fingerprint
+    second = tmp_path / f"again{ending}"
+    assert again.save(str(second), plugin=PLUGIN) == [str(second)]
+    np.testing.assert_array_equal(
+        read_pixels(second).pixels, read_pixels(files[-1]).pixels
+    )
+    # The panel makes and removes its own map only.
+    full.current.prompts.clear()
+    assert again in full.viewer.layers
+
+
+def test_maps_of_one_grid_become_channels(full, tmp_path):
+    data, keywords, _ = ours(full, "heatmap").as_layer_data_tuple()
+    second = full.viewer.add_image(-data, **keywords | {"name": "second"})
+    full.viewer.layers.selection = {ours(full, "heatmap"), second}
+    path = tmp_path / "both.ome.zarr"
+    written = full.viewer.layers.save(str(path), selected=True, plugin=PLUGIN)
+    assert written == [str(path)]
+    first, other = read_heatmaps(path)
+    np.testing.assert_array_equal(first.values, -other.values)
+    assert other.name == "second"
+
+
 def test_foreign_layers_are_refused_in_one_line(full, tmp_path):
     for name, layer in (
         ("slide.ome.tif", full.current.layer),
@@ -120,18 +165,18 @@ def test_other_files_are_still_napari_s_own(full, tmp_path):
 def test_the_save_dialog_offers_and_completes_names(full, tmp_path):
     from napari.plugins._npe2 import file_extensions_string_for_layers
 
-    from napari_pathfm.viewer._writers import write_heatmap_tiff
+    from napari_pathfm.viewer._writers import write_ome_tiff
 
     text, writers = file_extensions_string_for_layers([ours(full, "heatmap")])
-    for ending in (".geojson", ".ome.tif", ".synthetic.png"):
+    for ending in (".geojson", ".ome.tif", ".ome.zarr", ".synthetic.png"):
         assert f"*{ending}" in text
-    assert any(writer.command == f"{PLUGIN}.write_heatmap_tiff" for writer in writers)
-    data, attributes, _ = ours(full, "heatmap").as_layer_data_tuple()
+    assert any(writer.command == f"{PLUGIN}.write_ome_tiff" for writer in writers)
+    layers = [ours(full, "heatmap").as_layer_data_tuple()]
     typed = str(tmp_path / "Similarity")
-    assert write_heatmap_tiff(typed, data, attributes) == [f"{typed}.ome.tif"]
+    assert write_ome_tiff(typed, layers) == [f"{typed}.ome.tif"]
     # The dialog has asked about "Similarity", not about what it becomes.
     with pytest.raises(OutputError, match="exists already"):
-        write_heatmap_tiff(typed, data, attributes)
+        write_ome_tiff(typed, layers)
 
 
 def test_exported_json_is_json(full, tmp_path):

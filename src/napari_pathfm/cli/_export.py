@@ -1,10 +1,11 @@
-"""``export``: stores and synthetic images to files that other programs read."""
+"""``export``: what was made, to files that other programs read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathfm.cli._export_pixels import PIXELS, run_pixels
 from napari_pathfm.cli._export_table import TABLES, add_table, run_table
 from napari_pathfm.cli._heatmap import GEOJSON
 from napari_pathfm.cli._options import add_json, show
@@ -20,21 +21,27 @@ if TYPE_CHECKING:
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     parser = verbs.add_parser(
-        "export", help="tiles, objects or synthetic images to QuPath GeoJSON or a table"
+        "export",
+        help="tiles, objects, heatmaps or synthetic images to QuPath GeoJSON, a table, "
+        "OME-TIFF or OME-Zarr",
     )
     parser.add_argument(
         "inputs",
         type=Path,
         nargs="+",
         metavar="INPUT",
-        help="one STORE.zarr or FILE.geojson, or synthetic PNGs of one slide",
+        help="one STORE.zarr or FILE.geojson, synthetic PNGs of one slide, or heatmaps "
+        "(.ome.tif, .ome.zarr)",
     )
     parser.add_argument(
         "--out",
+        "--to",
+        dest="out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="FILE.geojson[.gz], or a table: FILE.csv, FILE.parquet",
+        help="FILE.geojson[.gz]; a table: FILE.csv, FILE.parquet; pictures: "
+        "FILE.ome.tif, FILE.ome.zarr",
     )
     add_table(parser)
     add_json(parser)
@@ -42,24 +49,41 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the GeoJSON."""
+    """Write the file."""
     from napari_pathfm.embeddings import open_store
-    from napari_pathfm.exports import export_store_geojson, write_geojson
+    from napari_pathfm.exports import (
+        export_heatmap_geojson,
+        export_store_geojson,
+        read_heatmaps,
+        write_geojson,
+    )
 
+    if options.out.name.lower().endswith(PIXELS):
+        run_pixels(options)
+        return
     if options.out.name.lower().endswith(TABLES):
         run_table(options)
         return
     if not options.out.name.lower().endswith(GEOJSON):
         raise OutputError(
-            f"{options.out} has no known suffix: use .geojson, .csv or .parquet"
+            f"{options.out} has no known suffix: use .geojson, .csv, "
+            ".parquet, .ome.tif or .ome.zarr"
         )
     pictures = [path for path in options.inputs if path.suffix.lower() == ".png"]
     if pictures == options.inputs:
         written = write_geojson(options.out, _regions(pictures))
-    elif len(options.inputs) == 1:
-        written = export_store_geojson(open_store(options.inputs[0]), options.out)
-    else:
+    elif len(options.inputs) > 1:
         raise OutputError("export takes one store, or synthetic PNGs, at a time")
+    elif options.inputs[0].name.lower().endswith(PIXELS):
+        heatmaps = read_heatmaps(options.inputs[0])
+        if len(heatmaps) > 1:
+            raise OutputError(
+                f"{options.inputs[0]} holds {len(heatmaps)} heatmaps: export "
+                "to a table or a picture"
+            )
+        written = export_heatmap_geojson(heatmaps[0], options.out)
+    else:
+        written = export_store_geojson(open_store(options.inputs[0]), options.out)
     report = {"out": str(options.out), "objects": written}
     show(report, [f"{options.out}: {written} objects"], as_json=options.json)
 

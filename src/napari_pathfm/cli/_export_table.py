@@ -24,7 +24,8 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="MAP",
-        help="for a table: FILE.ome.tif from `heatmap`; its values in every object",
+        help="for a table: FILE.ome.tif or FILE.ome.zarr from `heatmap`; its values in "
+        "every object",
     )
     add_mpp(parser)
 
@@ -37,7 +38,7 @@ def run_table(options: argparse.Namespace) -> None:
     from napari_pathfm.exports import (
         object_table,
         read_geojson,
-        read_heatmap_ome_tiff,
+        read_heatmaps,
         tile_table,
         write_table,
     )
@@ -45,7 +46,7 @@ def run_table(options: argparse.Namespace) -> None:
     if len(options.inputs) != 1:
         raise OutputError("a table is made of one store or one FILE.geojson at a time")
     (source,) = options.inputs
-    heatmaps = [read_heatmap_ome_tiff(path) for path in options.heatmap]
+    heatmaps = [found for path in options.heatmap for found in read_heatmaps(path)]
     if source.name.lower().endswith(_OBJECTS):
         objects = read_geojson(source)
         table = object_table(objects, heatmaps, mpp=options.mpp)

@@ -1,32 +1,67 @@
-"""``heatmap``: what a store's tiles have in common with chosen points."""
+"""``heatmap``: what a store's tiles are like, by points, labels, or themselves."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.cli._options import add_json, point, show
+from napari_pathfm.cli._options import add_json, count, point, show
 from napari_pathfm.errors import OutputError
 
 if TYPE_CHECKING:
     import argparse
 
+    from napari_pathfm.cli._heatmap_maps import Maps
+
 GEOJSON = (".geojson", ".geojson.gz")
-TIFF = (".ome.tif", ".ome.tiff")
+PIXELS = (".ome.tif", ".ome.tiff", ".ome.zarr")
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
-    parser = verbs.add_parser("heatmap", help="similarity of every tile to points")
+    parser = verbs.add_parser(
+        "heatmap", help="similarity, few-shot classes, components, clusters, outliers"
+    )
     parser.add_argument("store", type=Path, metavar="STORE", help="from `embed`")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
         "--like",
         type=point,
         nargs="+",
         action="extend",
-        required=True,
         metavar="X,Y",
-        help="points to be like, in level-0 pixels",
+        help="similarity to points in level-0 pixels",
+    )
+    what.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="few-shot classes from the classified objects of FILE.geojson",
+    )
+    what.add_argument(
+        "--classifier",
+        type=Path,
+        metavar="FILE",
+        help="few-shot classes by a classifier that --save-classifier wrote",
+    )
+    what.add_argument(
+        "--components",
+        type=count,
+        nargs="?",
+        const=3,
+        metavar="N",
+        help="principal components (3)",
+    )
+    what.add_argument(
+        "--clusters",
+        type=count,
+        nargs="?",
+        const=0,
+        metavar="K",
+        help="k-means clusters; without K as many as separate best",
+    )
+    what.add_argument(
+        "--outliers", action="store_true", help="distance to the nearest other tiles"
     )
     parser.add_argument(
         "--unlike",
@@ -35,14 +70,27 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="extend",
         default=[],
         metavar="X,Y",
-        help="points to be unlike",
+        help="with --like: points to be unlike",
+    )
+    parser.add_argument(
+        "--reduce",
+        choices=("mean", "max"),
+        default="mean",
+        help="with --like: compare with the mean of the points, or the nearest of them",
+    )
+    parser.add_argument(
+        "--save-classifier",
+        type=Path,
+        metavar="FILE",
+        help="with --labels: keep the classifier for other slides, as JSON",
     )
     parser.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="FILE.ome.tif (pixels in micrometres) or FILE.geojson (QuPath tiles)",
+        help="FILE.ome.tif or FILE.ome.zarr (pixels in micrometres), or FILE.geojson "
+        "(QuPath tiles)",
     )
     add_json(parser)
     parser.set_defaults(run=run)
@@ -50,32 +98,35 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the heatmap."""
-    import numpy as np
-
+    from napari_pathfm.cli import _heatmap_maps as make
     from napari_pathfm.embeddings import open_store
-    from napari_pathfm.exports import export_heatmap_geojson, export_heatmap_ome_tiff
-    from napari_pathfm.heatmaps import similarity
+    from napari_pathfm.exports import export_maps
+    from napari_pathfm.heatmaps import UnitVectors
 
-    name = options.out.name.lower()
-    if not name.endswith(GEOJSON + TIFF):
+    if not options.out.name.lower().endswith(GEOJSON + PIXELS):
         raise OutputError(
-            f"{options.out} has no known suffix: use one of {', '.join(TIFF + GEOJSON)}"
+            f"{options.out} has no known suffix: use one of "
+            f"{', '.join(PIXELS + GEOJSON)}"
         )
-    heatmap = similarity(open_store(options.store), options.like, options.unlike)
-    if name.endswith(TIFF):
-        export_heatmap_ome_tiff(heatmap, options.out)
+    if options.unlike and not options.like:
+        raise OutputError("--unlike goes with --like")
+    if options.save_classifier and not options.labels:
+        raise OutputError("--save-classifier goes with --labels")
+    vectors = UnitVectors.of(open_store(options.store))
+    made: Maps
+    if options.like:
+        made = make.similar(vectors, options.like, options.unlike, options.reduce)
+    elif options.labels:
+        made = make.labelled(vectors, options.labels, options.save_classifier)
+    elif options.classifier:
+        made = make.classified(vectors, options.classifier)
+    elif options.components is not None:
+        made = make.principal(vectors, options.components)
+    elif options.clusters is not None:
+        made = make.clustered(vectors, options.clusters or None)
     else:
-        export_heatmap_geojson(heatmap, options.out)
-    values = heatmap.values[~np.isnan(heatmap.values)]
-    report = {
-        "out": str(options.out),
-        "tiles": len(values),
-        "min": round(float(values.min()), 4),
-        "mean": round(float(values.mean()), 4),
-        "max": round(float(values.max()), 4),
-    }
-    lines = [
-        f"{options.out}: {report['tiles']} tiles, similarity {report['min']:.3f} to "
-        f"{report['max']:.3f}, mean {report['mean']:.3f}"
-    ]
+        made = make.odd(vectors)
+    tiles = export_maps(options.out, made.heatmaps, made.category)
+    report: dict[str, Any] = {"out": str(options.out), "tiles": tiles} | made.report
+    lines = [f"{options.out}: {tiles} tiles, {made.lines[0]}", *made.lines[1:]]
     show(report, lines, as_json=options.json)

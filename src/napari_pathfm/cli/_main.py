@@ -17,6 +17,7 @@ from napari_pathfm.cli import (
     _info,
     _models,
     _provenance,
+    _search,
     _train,
     _view,
 )
@@ -33,6 +34,7 @@ _VERBS = (
     _models,
     _embed,
     _heatmap,
+    _search,
     _generate,
     _provenance,
     _export,

@@ -1,4 +1,4 @@
-"""What leaves for other programs: QuPath GeoJSON, OME-TIFF, tables, labelled PNG.
+"""What leaves for other programs: QuPath GeoJSON, OME-TIFF, OME-Zarr, tables, PNG.
 
 Coordinates that leave are level-0 pixels ``(x, y)``, origin at the corner of the first
 pixel, as QuPath and OpenSlide count; pixel sizes are micrometres. Every file is written
@@ -25,11 +25,23 @@ from napari_pathfm.exports._layer_images import (
 )
 from napari_pathfm.exports._layer_objects import layer_objects
 from napari_pathfm.exports._layers import export_layers_geojson, layer_features
+from napari_pathfm.exports._maps import export_maps
 from napari_pathfm.exports._object_layers import objects_to_layers
 from napari_pathfm.exports._objects import QuPathObject, QuPathObjects
-from napari_pathfm.exports._ome_tiff import (
+from napari_pathfm.exports._pixel_layers import layer_pixels, pixels_to_layers
+from napari_pathfm.exports._pixels import (
+    PIXEL_SUFFIXES,
     export_heatmap_ome_tiff,
-    read_heatmap_ome_tiff,
+    is_our_picture,
+    read_heatmaps,
+    read_pixels,
+    write_each,
+    write_pixels,
+)
+from napari_pathfm.exports._placed_pixels import (
+    PlacedPixels,
+    heatmap_pixels,
+    synthetic_pixels,
 )
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
 from napari_pathfm.exports._read_geojson import read_geojson
@@ -43,7 +55,9 @@ from napari_pathfm.exports._tiles import (
 )
 
 __all__ = [
+    "PIXEL_SUFFIXES",
     "SYNTHETIC_CLASS",
+    "PlacedPixels",
     "QuPathObject",
     "QuPathObjects",
     "annotation_feature",
@@ -54,25 +68,34 @@ __all__ = [
     "export_heatmap_ome_tiff",
     "export_layer_png",
     "export_layers_geojson",
+    "export_maps",
     "export_png",
     "export_store_geojson",
     "heatmap_from_layer",
+    "heatmap_pixels",
     "heatmap_tiles",
+    "is_our_picture",
     "layer_features",
     "layer_objects",
+    "layer_pixels",
     "object_id",
     "object_table",
     "objects_to_layers",
+    "pixels_to_layers",
     "read_geojson",
-    "read_heatmap_ome_tiff",
+    "read_heatmaps",
+    "read_pixels",
     "read_provenance",
     "read_synthetic",
     "synthetic_features",
     "synthetic_from_layer",
+    "synthetic_pixels",
     "tile_features",
     "tile_table",
     "tiles_feature_collection",
+    "write_each",
     "write_geojson",
     "write_objects",
+    "write_pixels",
     "write_table",
 ]

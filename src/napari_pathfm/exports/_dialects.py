@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from napari_pathfm.exports._features import OBJECT_TYPES, RGB, object_id
 from napari_pathfm.exports._objects import QuPathObject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
     from shapely.geometry.base import BaseGeometry
 
 # QuPath 0.2 wrote the type where the id stands now, 0.3 in another spelling.
@@ -36,6 +39,9 @@ FAULTS = (
     RecursionError,
 )
 
+# As nearly every file writes it; to look is ten times quicker than to parse.
+_CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 #: Where a feature's children stand, in their two spellings.
 CHILDREN = ("childObjects", "children")
 
@@ -56,7 +62,10 @@ _MEMBERS = {"type", "id", "geometry", "properties"}
 
 
 def parse_feature(
-    feature: Mapping[str, Any], properties: Mapping[str, Any], parent: int | None
+    feature: Mapping[str, Any],
+    properties: Mapping[str, Any],
+    parent: int | None,
+    geometry: Callable[[object], BaseGeometry] | None = None,
 ) -> QuPathObject:
     """Return the object of a feature without its children.
 
@@ -67,6 +76,8 @@ def parse_feature(
     properties : mapping
     parent : int, optional
         See `QuPathObject`.
+    geometry : callable, optional
+        In place of `read_geometry`.
 
     Raises
     ------
@@ -89,7 +100,7 @@ def parse_feature(
     name = properties.get("name")
     shape = feature.get("geometry")
     return QuPathObject(
-        geometry=_geometry(shape),
+        geometry=(geometry or read_geometry)(shape),
         object_type=str(kind) if kind in OBJECT_TYPES else "annotation",
         id=_id(identity),
         name=None if name is None else str(name),
@@ -99,7 +110,7 @@ def parse_feature(
         measurements=_measurements(properties.get("measurements")),
         metadata=_metadata(properties.get("metadata")),
         locked=properties.get("isLocked") is True,
-        ellipse=isinstance(shape, Mapping) and shape.get("isEllipse") is True,
+        ellipse=isinstance(shape, dict) and shape.get("isEllipse") is True,
         parent=parent,
         extra={
             key: value
@@ -110,11 +121,37 @@ def parse_feature(
     )
 
 
-def _geometry(shape: object) -> BaseGeometry:
+def outline(shape: object) -> npt.NDArray[np.float64] | None:
+    """Return the one outline of a plain polygon, as most objects are.
+
+    Returns
+    -------
+    float64 (N, 2) or None
+        None for all other geometries, and where anything is wrong with it.
+    """
+    match shape:
+        case {"type": "Polygon", "coordinates": [[_, _, _, _, *_] as ring]}:
+            try:
+                array = np.array(ring, dtype=np.float64)
+            except (TypeError, ValueError):
+                return None
+            if array.ndim == 2 and array.shape[1] >= 2 and np.isfinite(array).all():
+                return array[:, :2]
+    return None
+
+
+def read_geometry(shape: object) -> BaseGeometry:
+    """Return a geometry in level-0 pixels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What is wrong with it.
+    """
     import shapely
     from shapely.geometry import shape as from_mapping
 
-    if not isinstance(shape, Mapping):
+    if not isinstance(shape, dict):
         raise TypeError("it has no geometry")
     try:
         match shape:
@@ -141,7 +178,7 @@ def _classification(value: object) -> tuple[str | None, RGB | None]:
         return None, None
     if isinstance(value, str):
         return value or None, None
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise TypeError(f"the classification is {_short(value)}")
     names = value.get("names", value.get("name"))
     if isinstance(names, list):
@@ -173,7 +210,7 @@ def _measurements(value: object) -> dict[str, float]:
         return {}
     if isinstance(value, list):
         value = {str(entry["name"]): entry.get("value") for entry in value}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise TypeError(f"the measurements are {_short(value)}")
     return {
         str(name): float("nan") if number is None else float(number)
@@ -184,7 +221,7 @@ def _measurements(value: object) -> dict[str, float]:
 def _metadata(value: object) -> dict[str, str]:
     if value is None:
         return {}
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         raise TypeError(f"the metadata are {_short(value)}")
     return {
         str(key): entry if isinstance(entry, str) else json.dumps(entry)
@@ -196,6 +233,8 @@ def _id(value: object) -> str | None:
     """Keep a UUID; any other string that is not a type names the object for good."""
     if not isinstance(value, str) or not value or value in _LEGACY_TYPES:
         return None
+    if _CANONICAL.fullmatch(value):
+        return value
     try:
         return str(uuid.UUID(value))
     except ValueError:

@@ -139,14 +139,7 @@ def annotation_feature(
         properties["name"] = str(name)
     names = class_names(classification)
     if names:
-        key = {"name": names[0]} if len(names) == 1 else {"names": names}
-        # Always with a colour: QuPath up to 0.4 refuses a class object without one.
-        properties["classification"] = {
-            **key,
-            "color": _rgb(
-                color if color is not None else class_color(": ".join(names))
-            ),
-        }
+        properties["classification"] = class_entry(names, color)
     elif object_color is None:
         object_color = color
     if object_color is not None:
@@ -165,6 +158,16 @@ def annotation_feature(
         "geometry": shape,
         "properties": properties,
     }
+
+
+def class_entry(
+    names: Sequence[str], color: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """Return a class as a feature's properties name it: one name, or a derived one."""
+    key = {"name": names[0]} if len(names) == 1 else {"names": list(names)}
+    # Always with a colour: QuPath up to 0.4 refuses a class object without one.
+    chosen = color if color is not None else class_color(": ".join(names))
+    return {**key, "color": _rgb(chosen)}
 
 
 def class_names(classification: str | Sequence[str] | None) -> list[str]:

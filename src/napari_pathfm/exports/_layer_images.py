@@ -37,7 +37,8 @@ def image_features(
     if our_metadata(attributes).get("kind") == "synthetic":
         images = synthetic_from_layer(layer)
         yield from synthetic_features(
-            images, _box(images[0].pixels.shape, attributes, mpp, images_ndim(data))
+            images,
+            layer_box(images[0].pixels.shape, attributes, mpp, images_ndim(data)),
         )
         return
     values, origin, stride = _grid(layer, mpp)
@@ -212,7 +213,7 @@ def _whole(value: float) -> float:
     )
 
 
-def _box(
+def layer_box(
     shape: tuple[int, ...], attributes: Mapping[str, Any], mpp: float | None, ndim: int
 ) -> tuple[float, float, float, float]:
     """Return the level-0 ``(x, y, width, height)`` that an image layer covers."""

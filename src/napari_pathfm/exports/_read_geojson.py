@@ -13,24 +13,33 @@ import io
 import json
 import zlib
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from napari_pathfm.errors import PathfmError
-from napari_pathfm.exports._dialects import CHILDREN, FAULTS, PARENT, parse_feature
+from napari_pathfm.exports._dialects import (
+    CHILDREN,
+    FAULTS,
+    outline,
+    parse_feature,
+    read_geometry,
+)
 from napari_pathfm.exports._json_stream import JsonStream
 from napari_pathfm.exports._objects import QuPathObject, QuPathObjects
+from napari_pathfm.exports._repairs import mend
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy.typing as npt
+    from shapely.geometry.base import BaseGeometry
+
     from napari_pathfm.exports._files import PathLike
 
-# Shapely's number for a GeometryCollection, which QuPath has no region for.
-_COLLECTION = 7
+# Outlines that are made at once.
+_TOGETHER = 4096
 
 
 def read_geojson(path: PathLike) -> QuPathObjects:
@@ -104,6 +113,8 @@ class _Reading:
         self._source = source
         # An object's place is known before the object: its children may stand first.
         self._found: list[QuPathObject | None] = []
+        # Plain outlines wait for others: many are made at once in a third of the time.
+        self._waiting: list[tuple[int, npt.NDArray[np.float64]]] = []
 
     def document(self) -> QuPathObjects:
         """Read the whole text."""
@@ -125,10 +136,11 @@ class _Reading:
         if not collection:
             self._one(members)
             members = {}
+        self._make_outlines()
         members.pop("type", None)
         objects = QuPathObjects(cast("list[QuPathObject]", self._found))
         objects.members = members
-        _mend(objects)
+        mend(objects)
         return objects
 
     def _one(self, document: dict[str, Any]) -> None:
@@ -208,79 +220,43 @@ class _Reading:
         parent: int | None,
     ) -> None:
         try:
-            self._found[place] = parse_feature(feature, properties, parent)
+            self._found[place] = parse_feature(
+                feature, properties, parent, lambda shape: self._geometry(place, shape)
+            )
         except FAULTS as error:
             raise self._fault(place, " ".join(str(error).split())) from error
+
+    def _geometry(self, place: int, shape: object) -> BaseGeometry:
+        """Read a geometry, or give an empty one in place of one that waits."""
+        import shapely
+
+        found = outline(shape)
+        if found is None:
+            return read_geometry(shape)
+        self._waiting.append((place, found))
+        if len(self._waiting) > _TOGETHER:
+            # Not the last one, whose object is not there yet.
+            self._make_outlines(len(self._waiting) - 1)
+        return shapely.Polygon()
+
+    def _make_outlines(self, count: int | None = None) -> None:
+        """Make polygons of the outlines that wait, and give them to their objects."""
+        import shapely
+
+        ready = self._waiting[:count]
+        self._waiting = self._waiting[len(ready) :]
+        if not ready:
+            return
+        sizes = [len(array) for _, array in ready]
+        rings = shapely.linearrings(
+            np.concatenate([array for _, array in ready]),
+            indices=np.repeat(np.arange(len(ready)), sizes),
+        )
+        for (place, _), polygon in zip(ready, shapely.polygons(rings), strict=True):
+            # Nobody has seen the object yet.
+            object.__setattr__(self._found[place], "geometry", polygon)
 
     def _fault(self, place: int, reason: str) -> PathfmError:
         return PathfmError(
             f"{self._source}: object {place + 1} cannot be read: {reason}."
         )
-
-
-def _mend(objects: QuPathObjects) -> None:
-    """Repair what can be, and say so."""
-    import shapely
-
-    geometries = np.array([found.geometry for found in objects], dtype=object)
-    for index in np.nonzero(shapely.get_type_id(geometries) == _COLLECTION)[0].tolist():
-        parts = shapely.get_parts(geometries[index])
-        dimensions = shapely.get_dimensions(parts)
-        whole = shapely.union_all(parts[dimensions == dimensions.max()])
-        objects[index] = replace(objects[index], geometry=whole)
-        geometries[index] = whole
-        objects.notices.append(
-            f"Object {index + 1} was a collection of shapes; it became one of them all."
-        )
-    for index in np.nonzero(~shapely.is_valid(geometries))[0].tolist():
-        objects[index] = replace(
-            objects[index],
-            geometry=shapely.make_valid(geometries[index], method="structure"),
-        )
-        objects.notices.append(
-            f"Object {index + 1} had an outline that crosses or touches itself; "
-            "it was repaired."
-        )
-    known: dict[str, int] = {}
-    for index, found in enumerate(objects):
-        if found.id is None or known.setdefault(found.id, index) == index:
-            continue
-        objects[index] = replace(found, id=None)
-        objects.notices.append(
-            f"Object {index + 1} had the id of object {known[found.id] + 1}; "
-            "it gets an id of its own."
-        )
-    _name_parents(objects, known)
-
-
-def _name_parents(objects: QuPathObjects, known: dict[str, int]) -> None:
-    """Put objects that name their parent under it."""
-    parents = [found.parent for found in objects]
-    named = {}
-    for index, found in enumerate(objects):
-        name = found.extra.get(PARENT)
-        if found.parent is None and isinstance(name, str):
-            named[index] = known.get(name.lower())
-            parents[index] = named[index]
-    _cut_circles(parents)
-    for index in named:
-        if parents[index] is None:
-            objects.notices.append(
-                f"Object {index + 1} names a parent that is not there or is within "
-                "itself; it stands alone."
-            )
-            continue
-        extra = {k: v for k, v in objects[index].extra.items() if k != PARENT}
-        objects[index] = replace(objects[index], parent=parents[index], extra=extra)
-
-
-def _cut_circles(parents: list[int | None]) -> None:
-    """Take the parent away from one object of each circle."""
-    seen: dict[int, int] = {}
-    for start in range(len(parents)):
-        index: int | None = start
-        while index is not None and index not in seen:
-            seen[index] = start
-            if (above := parents[index]) is not None and seen.get(above) == start:
-                parents[index] = None
-            index = parents[index]

@@ -1,6 +1,49 @@
-"""Heatmaps over a slide: what is like a clicked place."""
+"""Heatmaps over a slide: likeness, few-shot classes, and what needs no labels."""
 
+from napari_pathfm.heatmaps._category_map import CategoryMap
+from napari_pathfm.heatmaps._class_maps import ClassMaps
+from napari_pathfm.heatmaps._classes import (
+    PALETTE,
+    LabelledTiles,
+    TissueClass,
+    classes_named,
+    label_places,
+)
+from napari_pathfm.heatmaps._extremes import Found, extremes
+from napari_pathfm.heatmaps._few_shot import FewShot, fit_few_shot
+from napari_pathfm.heatmaps._few_shot_file import load_few_shot, save_few_shot
 from napari_pathfm.heatmaps._heatmap import Heatmap, on_grid
+from napari_pathfm.heatmaps._search import Hit, search
 from napari_pathfm.heatmaps._similarity import similarity
+from napari_pathfm.heatmaps._suggest import label_next
+from napari_pathfm.heatmaps._unlabelled import clusters, components, outliers
+from napari_pathfm.heatmaps._validation import Validation, validate
+from napari_pathfm.heatmaps._vectors import UnitVectors
 
-__all__ = ["Heatmap", "on_grid", "similarity"]
+__all__ = [
+    "PALETTE",
+    "CategoryMap",
+    "ClassMaps",
+    "FewShot",
+    "Found",
+    "Heatmap",
+    "Hit",
+    "LabelledTiles",
+    "TissueClass",
+    "UnitVectors",
+    "Validation",
+    "classes_named",
+    "clusters",
+    "components",
+    "extremes",
+    "fit_few_shot",
+    "label_next",
+    "label_places",
+    "load_few_shot",
+    "on_grid",
+    "outliers",
+    "save_few_shot",
+    "search",
+    "similarity",
+    "validate",
+]

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from napari_pathfm.errors import OutsideSlideError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_pathfm.slides import TileGrid
+
+# Attributes of a store that a heatmap passes on, so that it can be made again. No path
+# is among them: heatmaps are handed to others, and a folder's name can be a patient's.
+_PASSED_ON = (
+    "encoder",
+    "weights_revision",
+    "pooling",
+    "slide",
+    "slide_fingerprint",
+    "slide_mpp",
+    "tile_px",
+    "mpp",
+    "software",
+)
 
 
 @dataclass(frozen=True)
@@ -53,11 +69,7 @@ class Heatmap:
         OutsideSlideError
             If the point lies outside the grid.
         """
-        column = int((x - self.origin[0]) // self.stride)
-        row = int((y - self.origin[1]) // self.stride)
-        rows, columns = self.values.shape
-        if not (0 <= row < rows and 0 <= column < columns):
-            raise OutsideSlideError(f"({x:g}, {y:g}) lies outside the {self.name} map")
+        row, column = cell_at(self, x, y)
         return float(self.values[row, column])
 
     def centres(self) -> NDArray[np.float64]:
@@ -90,6 +102,42 @@ class Heatmap:
         return self.values, keywords, "image"
 
 
+class Map(Protocol):
+    """Whatever has one value per cell of a lattice over a slide."""
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """One per cell, ``(rows, columns)``."""
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Level-0 ``(x, y)`` of the first cell's corner."""
+
+    @property
+    def stride(self) -> float:
+        """Level-0 pixels per cell."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people."""
+
+
+def cell_at(grid: Map, x: float, y: float) -> tuple[int, int]:
+    """Find the ``(row, column)`` of a level-0 point.
+
+    Raises
+    ------
+    OutsideSlideError
+        If the point lies outside the grid.
+    """
+    column = int((x - grid.origin[0]) // grid.stride)
+    row = int((y - grid.origin[1]) // grid.stride)
+    rows, columns = grid.values.shape
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise OutsideSlideError(f"({x:g}, {y:g}) lies outside the {grid.name} map")
+    return row, column
+
+
 def on_grid(
     grid: TileGrid, values: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], tuple[float, float]]:
@@ -108,3 +156,8 @@ def on_grid(
     cells[grid.cells[:, 0], grid.cells[:, 1]] = values
     margin = (grid.tile_size - grid.stride) / 2
     return cells, (grid.origin[0] + margin, grid.origin[1] + margin)
+
+
+def passed_on(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a map's provenance takes over from its store's attributes."""
+    return {key: attrs[key] for key in _PASSED_ON if key in attrs}

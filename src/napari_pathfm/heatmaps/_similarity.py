@@ -1,13 +1,15 @@
-"""What looks like this place: cosine similarity of every tile to clicked points."""
+"""What looks like this place: cosine similarity of every tile to clicked ones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_pathfm.errors import OutsideSlideError, StoreError
-from napari_pathfm.heatmaps._heatmap import Heatmap, on_grid
+from napari_pathfm.errors import StoreError
+from napari_pathfm.heatmaps._heatmap import Heatmap, on_grid, passed_on
+from napari_pathfm.heatmaps._places import embedded_rows, plain
+from napari_pathfm.heatmaps._vectors import UnitVectors, normalised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,112 +17,91 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_pathfm.embeddings import EmbeddingStore
-    from napari_pathfm.slides import TileGrid
+    from napari_pathfm.heatmaps._places import Place
 
-    Point = tuple[float, float]
+# Tiles that colours are spread by.
+_LIMITS_OF = 50_000
 
-# Attributes of a store that a heatmap passes on, so that it can be made again. No path
-# is among them: heatmaps are handed to others, and a folder's name can be a patient's.
-_PASSED_ON = (
-    "encoder",
-    "weights_revision",
-    "slide",
-    "slide_fingerprint",
-    "slide_mpp",
-    "tile_px",
-    "mpp",
-    "software",
-)
+Reduce = Literal["mean", "max"]
 
 
 def similarity(
-    store: EmbeddingStore, like: Sequence[Point], unlike: Sequence[Point] = ()
+    store: EmbeddingStore | UnitVectors,
+    like: Sequence[Place],
+    unlike: Sequence[Place] = (),
+    *,
+    reduce: Reduce = "mean",
 ) -> Heatmap:
-    """Cosine similarity of each tile to the tiles at clicked points.
-
-    The score of a tile is its cosine to the mean of the liked tiles' unit vectors,
-    minus its cosine to the mean of the unliked ones' if there are any. Tiles that are
-    not yet embedded are NaN.
+    """Cosine similarity of each tile to the tiles at chosen places.
 
     Parameters
     ----------
-    store : EmbeddingStore
-        May still be filling.
-    like, unlike : sequence of (float, float)
-        Level-0 ``(x, y)``.
+    store : EmbeddingStore or UnitVectors
+        May still be filling. Whoever asks again and again reads `UnitVectors` once.
+    like, unlike : sequence of places
+        Level-0 points ``(x, y)``, outlines of three or more of them, or shapely
+        geometries. An outline stands for the mean of its tiles.
+    reduce : {"mean", "max"}
+        With ``mean`` a tile's score is its cosine to the mean of the liked places'
+        unit vectors, minus its cosine to the mean of the unliked ones'. With ``max``
+        it is the largest cosine to a liked place minus the largest to an unliked one:
+        several kinds of tissue can be liked without a mean that is neither.
 
     Returns
     -------
     Heatmap
-        Values in -1..1, or -2..2 with unliked points.
+        Values in -1..1, or -2..2 with unliked places; NaN where not yet embedded.
 
     Raises
     ------
     OutsideSlideError
-        If a point lies on no tissue tile.
+        A place holds no tissue tile.
     StoreError
-        If the tile at a point is not embedded yet, or no point is given.
+        The tile at a place is not embedded yet, or no place is given.
     """
     if not like:
         raise StoreError("similarity needs at least one point to be like")
-    grid, done = store.grid, store.done
-    unit = _unit(store.features.astype(np.float32))
-    score = unit @ _direction(unit, grid, done, like)
+    if reduce not in ("mean", "max"):
+        raise ValueError(f"reduce is 'mean' or 'max', not {reduce!r}")
+    vectors = store if isinstance(store, UnitVectors) else UnitVectors.of(store)
+    score = _score(vectors, like, reduce)
     if unlike:
-        score = score - unit @ _direction(unit, grid, done, unlike)
-    score[~done] = np.nan
-    values, origin = on_grid(grid, score)
-    provenance = {key: store.attrs[key] for key in _PASSED_ON}
-    provenance |= {"kind": "similarity", "store": store.path.name}
-    provenance |= {"like": _plain(like), "unlike": _plain(unlike)}
+        score = score - _score(vectors, unlike, reduce)
+    score[~vectors.done] = np.nan
+    values, origin = on_grid(vectors.grid, score)
+    provenance = passed_on(vectors.attrs)
+    provenance |= {"kind": "similarity", "store": vectors.name, "reduce": reduce}
+    provenance |= {"like": [plain(p) for p in like]}
+    provenance |= {"unlike": [plain(p) for p in unlike]}
     return Heatmap(
         values,
         origin,
-        grid.stride,
-        store.attrs["slide_mpp"],
+        vectors.grid.stride,
+        vectors.attrs["slide_mpp"],
         "similarity",
-        _limits(score[done]),
+        _limits(score[vectors.done]),
         provenance,
     )
 
 
-def _direction(
-    unit: NDArray[np.float32],
-    grid: TileGrid,
-    done: NDArray[np.bool_],
-    points: Sequence[Point],
+def _score(
+    vectors: UnitVectors, places: Sequence[Place], reduce: Reduce
 ) -> NDArray[np.float32]:
-    rows = [_row_at(grid, done, point) for point in points]
-    mean: NDArray[np.float32] = unit[rows].mean(0)
-    return mean / max(float(np.linalg.norm(mean)), 1e-12)
+    means = np.stack([_mean(vectors, place) for place in places])
+    if reduce == "mean":
+        return vectors.dot(normalised(means.mean(0)))
+    best: NDArray[np.float32] = vectors.dot(normalised(means)).max(axis=1)
+    return best
 
 
-def _row_at(grid: TileGrid, done: NDArray[np.bool_], point: Point) -> int:
-    row = grid.index_at(*point)
-    if row is None:
-        raise OutsideSlideError(
-            f"there is no tissue tile at ({point[0]:g}, {point[1]:g}): "
-            "choose a point on tissue, in level-0 pixels"
-        )
-    if not done[row]:
-        raise StoreError(
-            f"the tile at ({point[0]:g}, {point[1]:g}) is not embedded yet: "
-            "let `napari-pathfm embed` finish"
-        )
-    return row
-
-
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = features / np.maximum(norms, 1e-12)
-    return unit
+def _mean(vectors: UnitVectors, place: Place) -> NDArray[np.float32]:
+    rows = embedded_rows(vectors.grid, vectors.done, place)
+    return normalised(vectors.rows(rows).mean(0))
 
 
 def _limits(score: NDArray[np.float32]) -> tuple[float, float]:
     """Spread the colours from the least similar twentieth to the most similar tile."""
-    low, high = (float(v) for v in np.percentile(score, [5, 99.5]))
+    # Every so many of them say the same, and sorting a million takes its time.
+    step = max(1, len(score) // _LIMITS_OF)
+    low, high = (float(v) for v in np.percentile(score[::step], [5, 99.5]))
     return (low, high) if high - low > 1e-6 else (low - 0.5, low + 0.5)
-
-
-def _plain(points: Sequence[Point]) -> list[list[float]]:
-    return [[float(x), float(y)] for x, y in points]

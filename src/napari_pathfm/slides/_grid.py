@@ -83,6 +83,18 @@ class TileGrid:
         if not len(self.coords):
             return None
         half = self.tile_size / 2
+        # Mostly the tile of the lattice's cell whose centre is nearest: found without
+        # a look at all of them, as a slide may have a million.
+        column, row = (
+            math.floor((at - start - half) / self.stride + 0.5)
+            for at, start in zip((x, y), self.origin, strict=True)
+        )
+        first, last = np.searchsorted(self.cells[:, 0], (row, row + 1))
+        found = first + int(np.searchsorted(self.cells[first:last, 1], column))
+        if found < last and self.cells[found, 1] == column:
+            centre = self.coords[found] + half
+            if max(abs(x - centre[0]), abs(y - centre[1])) <= half:
+                return int(found)
         away = np.abs(self.coords + half - (x, y))
         away[(away > half).any(axis=1)] = np.inf
         distance = np.hypot(away[:, 0], away[:, 1])

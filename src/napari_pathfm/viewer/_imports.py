@@ -48,7 +48,7 @@ def import_models() -> None:
             if "triton" not in sys.modules:
                 _import_triton()
         # What is missing is said by whoever needs it, in a line.
-        for name in ("torch", "timm", "zarr"):
+        for name in ("torch", "timm", "zarr", "sklearn.linear_model"):
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
 

@@ -15,8 +15,21 @@ if TYPE_CHECKING:
 
     from napari_pathfm.slides import Slide
 
+# A "heatmap" is the panel's own, which follows the prompts; a "map" came from a file.
+# "labels" are painted; "classes" are what a classifier makes of them, and a
+# "suggestion" is the tile to label next.
 Kind = Literal[
-    "slide", "tissue", "heatmap", "synthetic", "prompts", "preview", "objects"
+    "slide",
+    "tissue",
+    "heatmap",
+    "map",
+    "synthetic",
+    "prompts",
+    "preview",
+    "objects",
+    "labels",
+    "suggestion",
+    "classes",
 ]
 
 KEY = "napari_pathfm"

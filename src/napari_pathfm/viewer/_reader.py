@@ -1,4 +1,4 @@
-"""Slide files become one multiscale layer each."""
+"""Slide files become one multiscale layer each; our own pictures lie on them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError
+from napari_pathfm.viewer._pictures_reader import is_picture, read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ _NOTHING: list[LayerData] = [(None,)]
 
 
 def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
-    """Tell napari whether a path is a slide of ours.
+    """Tell napari whether a path is a slide, or a picture that this program wrote.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
         return None
     file = Path(str(path))
     suffix = file.suffix.lower()
+    if suffix in (".tif", ".tiff", ".zarr") and is_picture(file):
+        return read_picture
     if file.is_dir():
         return read_slide if suffix == ".zarr" and _is_slide(file) else None
     if suffix in _SLIDE_SUFFIXES:

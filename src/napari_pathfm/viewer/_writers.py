@@ -39,31 +39,54 @@ def write_geojson(path: str, layers: Sequence[LayerTuple]) -> list[str]:
     return [str(target)]
 
 
-def write_heatmap_tiff(
-    path: str, data: Any, attributes: Mapping[str, Any]
-) -> list[str]:
-    """Write a heatmap as OME-TIFF with its physical size and provenance.
+def write_ome_tiff(path: str, layers: Sequence[LayerTuple]) -> list[str]:
+    """Write heatmaps or synthetic tissue as pyramidal OME-TIFF, with place and origin.
 
     Parameters
     ----------
     path : str
         Where; ``.ome.tif`` is added if it names no other ending.
-    data, attributes
-        Of one image layer.
+    layers : sequence of layer data tuples
+        Heatmaps of one grid, or one layer of synthetic images, which are numbered.
 
     Returns
     -------
     list of str
-        The file written.
+        The files written.
     """
-    from napari_pathfm.exports import export_heatmap_ome_tiff, heatmap_from_layer
+    return _write_pixels(path, layers, ".ome.tif", ".ome.tiff")
 
-    _require(
-        attributes, "heatmap", "a similarity map", "an image writer of napari's own"
-    )
-    target = _target(path, ".ome.tif", ".ome.tiff")
-    export_heatmap_ome_tiff(heatmap_from_layer((data, attributes, "image")), target)
-    return [str(target)]
+
+def write_ome_zarr(path: str, layers: Sequence[LayerTuple]) -> list[str]:
+    """Write heatmaps or synthetic tissue as OME-Zarr 0.5, with place and provenance.
+
+    Parameters
+    ----------
+    path : str
+        Where; ``.ome.zarr`` is added if it names no other ending.
+    layers : sequence of layer data tuples
+        As for `write_ome_tiff`.
+
+    Returns
+    -------
+    list of str
+        The folders written.
+    """
+    return _write_pixels(path, layers, ".ome.zarr")
+
+
+def _write_pixels(path: str, layers: Sequence[LayerTuple], *endings: str) -> list[str]:
+    from napari_pathfm.exports import layer_pixels, write_each
+
+    for _, attributes, _ in layers:
+        _require(
+            attributes,
+            ("heatmap", "map", "synthetic"),
+            "a heatmap or synthetic tissue",
+            "an image writer of napari's own",
+        )
+    target = _target(path, *endings)
+    return [str(file) for file in write_each(target, layer_pixels(list(layers)))]
 
 
 def write_synthetic_png(
@@ -86,15 +109,20 @@ def write_synthetic_png(
     from napari_pathfm.exports import export_layer_png
 
     _require(
-        attributes, "synthetic", "generated tissue", "an image writer of napari's own"
+        attributes,
+        ("synthetic",),
+        "generated tissue",
+        "an image writer of napari's own",
     )
     target = _target(path, ".synthetic.png", ".png")
     return [str(file) for file in export_layer_png((data, attributes, "image"), target)]
 
 
-def _require(attributes: Mapping[str, Any], kind: str, what: str, instead: str) -> None:
+def _require(
+    attributes: Mapping[str, Any], kinds: tuple[str, ...], what: str, instead: str
+) -> None:
     ours = (attributes.get("metadata") or {}).get(KEY) or {}
-    if ours.get("kind") != kind:
+    if ours.get("kind") not in kinds:
         raise OutputError(
             f"The layer {attributes.get('name', 'image')!r} is not {what} of this "
             f"plugin: select one, or save with {instead}."

@@ -17,8 +17,10 @@ from napari_pathfm.viewer._canvas_tool import CanvasTool
 from napari_pathfm.viewer._notices import RESEARCH_ONLY
 from napari_pathfm.viewer._preferences import switched_on
 from napari_pathfm.viewer._workers import QtRunner
+from napari_pathfm.viewer.panel._classes_section import ClassesSection
 from napari_pathfm.viewer.panel._forms import DownScroll, hint, set_hint
 from napari_pathfm.viewer.panel._minimap import Minimap
+from napari_pathfm.viewer.panel._session_bar import SessionBar
 from napari_pathfm.viewer.panel._similarity_section import SimilaritySection
 from napari_pathfm.viewer.panel._slide_section import SlideSection
 from napari_pathfm.viewer.panel._synthesis_section import SynthesisSection
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     import napari.viewer
 
-    from napari_pathfm.viewer.session import Models
+    from napari_pathfm.viewer.session import Autosave, Models
 
 _EMPTY = (
     "<b>No slide is open</b><br><br>"
@@ -70,7 +72,9 @@ class ModelsPanel(QWidget):
 
         self.slide = SlideSection(self.session)
         self.similarity = SimilaritySection(self.session, self.tool)
+        self.classes = ClassesSection(self.session)
         self.synthesis = SynthesisSection(self.session)
+        self.sessions = SessionBar(self.session)
         self.minimap = Minimap(self.session.overview)
         self.prefetch = (
             Prefetch(viewer) if switched_on("viewing", "read_ahead") else None
@@ -85,6 +89,7 @@ class ModelsPanel(QWidget):
         layout.setContentsMargins(6, 4, 6, 6)
         layout.setSpacing(6)
         layout.addWidget(self.pages, 1)
+        layout.addWidget(self.sessions)
         layout.addWidget(self.message)
         layout.addWidget(self.notice)
         # napari would add a stretch below a panel that did not want the room.
@@ -94,7 +99,9 @@ class ModelsPanel(QWidget):
         self._show_scale()
         self.session.prepare()
         # Reached when the window goes with the panel in it.
-        self.destroyed.connect(_closer(self.session, self.tool, self.prefetch))
+        self.destroyed.connect(
+            _closer(self.session, self.tool, self.prefetch, self.sessions.autosave)
+        )
 
     def refresh(self) -> None:
         """Show all of the session."""
@@ -104,8 +111,10 @@ class ModelsPanel(QWidget):
         if state is None or state.mpp is None:
             self.tool.active = False
         self.slide.refresh()
+        self.sessions.refresh()
         self.similarity.refresh()
         self.similarity.refresh_tool()
+        self.classes.refresh()
         self.synthesis.refresh()
         set_hint(self.message, session.message)
         set_hint(self.notice, self._notice())
@@ -113,6 +122,8 @@ class ModelsPanel(QWidget):
     def shut(self) -> None:
         """Let go of the viewer and stop what is going on; the layers stay."""
         self.tool.close()
+        self.classes.shut()
+        self.sessions.shut()
         self.session.close()
         self.minimap.shut()
         if self.prefetch is not None:
@@ -206,19 +217,27 @@ class ModelsPanel(QWidget):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(0, 0, 4, 0)
         layout.setSpacing(4)
-        for section in (self.slide, self.similarity, self.synthesis):
+        for section in (
+            self.slide,
+            self.similarity,
+            self.classes,
+            self.synthesis,
+        ):
             layout.addWidget(section)
         layout.addStretch(1)
         return DownScroll(content)
 
 
-def _closer(session: Session, tool: CanvasTool, prefetch: Prefetch | None):
+def _closer(
+    session: Session, tool: CanvasTool, prefetch: Prefetch | None, autosave: Autosave
+):
     """Make a slot that outlives the panel."""
 
     def close() -> None:
         if prefetch is not None:
             prefetch.close()
         tool.close()
+        autosave.close()
         session.close()
 
     return close

@@ -1,5 +1,8 @@
 """The plugin's state and what can be done with it, without Qt."""
 
+from napari_pathfm.viewer.session._autosave import Autosave, Recovery
+from napari_pathfm.viewer.session._class_list import ClassList
+from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._doctor import Doctor
 from napari_pathfm.viewer.session._jobs import (
     InlineRunner,
@@ -12,7 +15,9 @@ from napari_pathfm.viewer.session._models import Choice, Models
 from napari_pathfm.viewer.session._overview import Box, Overview
 from napari_pathfm.viewer.session._prefetch import Chunk, Prefetch
 from napari_pathfm.viewer.session._prompts import Prompt, Prompts, Role
+from napari_pathfm.viewer.session._sections import Section
 from napari_pathfm.viewer.session._session import Session
+from napari_pathfm.viewer.session._session_file import SUFFIX, Bulk, read_session
 from napari_pathfm.viewer.session._similarity import OVERLAPS, Similarity
 from napari_pathfm.viewer.session._slide_state import SlideState
 from napari_pathfm.viewer.session._synthesis import Synthesis
@@ -20,9 +25,14 @@ from napari_pathfm.viewer.session._tissue import Tissue
 
 __all__ = [
     "OVERLAPS",
+    "SUFFIX",
+    "Autosave",
     "Box",
+    "Bulk",
     "Choice",
     "Chunk",
+    "ClassList",
+    "Classes",
     "Doctor",
     "InlineRunner",
     "Job",
@@ -32,12 +42,15 @@ __all__ = [
     "Prefetch",
     "Prompt",
     "Prompts",
+    "Recovery",
     "Role",
     "Runner",
+    "Section",
     "Session",
     "Similarity",
     "SlideState",
     "Synthesis",
     "Tissue",
     "carry_out",
+    "read_session",
 ]

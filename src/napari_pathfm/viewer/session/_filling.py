@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_pathfm.embeddings import EmbeddingStore
-    from napari_pathfm.heatmaps import Heatmap
+    from napari_pathfm.heatmaps import Heatmap, UnitVectors
     from napari_pathfm.slides import TileGrid, TissueMask
     from napari_pathfm.viewer.session._jobs import Job
     from napari_pathfm.viewer.session._models import Models
@@ -61,6 +61,8 @@ class Filling:
         Where the encoder comes from.
     store : EmbeddingStore, optional
         Known to be complete.
+    whole : bool
+        Embed the slide even where no prompt asks for it.
     """
 
     def __init__(
@@ -70,10 +72,17 @@ class Filling:
         path: Path,
         models: Models,
         store: EmbeddingStore | None = None,
+        *,
+        whole: bool = False,
     ) -> None:
         self.state = state
         self.key = key
         self.store = store
+        self.whole = whole
+        # Where the tiles go that are being embedded.
+        self.writing: Path | None = None
+        # All of the slide, kept in memory for the next click.
+        self.vectors: UnitVectors | None = None
         last = state.prompts.last
         self.focus: tuple[float, float] | None = None if last is None else last.point
         self._slide = state.slide
@@ -98,13 +107,17 @@ class Filling:
             job.say("finding tissue")
             grid = self._grid(self.state.find_tissue())
             misplaced = self._misplaced(grid)
-            if len(misplaced) == len(self.state.prompts):
+            if not self.whole and len(misplaced) == len(self.state.prompts):
                 # Nothing to compare with: glass was clicked.
                 return Partial(None, misplaced)
             self.store = self._embed(job, grid)
-        return self.compare(self.store)
+        if self.vectors is None:
+            from napari_pathfm.heatmaps import UnitVectors
 
-    def compare(self, store: EmbeddingStore) -> Partial:
+            self.vectors = UnitVectors.of(self.store)
+        return self.compare(self.vectors)
+
+    def compare(self, store: EmbeddingStore | UnitVectors) -> Partial:
         """Make the map of the prompts whose tiles are embedded."""
         from napari_pathfm.heatmaps import similarity
 
@@ -162,6 +175,7 @@ class Filling:
         )
 
     def _on_batch(self, job: Job, path: Path, done: int, total: int) -> None:
+        self.writing = path
         job.report(done, total)
         if time.monotonic() < self._redraw_at:
             return

@@ -6,7 +6,7 @@ itself or anything of ours that lies on it; else the one before; else the newest
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
@@ -14,10 +14,13 @@ from napari_pathfm.errors import PathfmError
 from napari_pathfm.viewer._cache import cache_folder
 from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
+from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._overview import Overview
 from napari_pathfm.viewer.session._prompt_layer import PromptLayer
+from napari_pathfm.viewer.session._prompts import Prompt
+from napari_pathfm.viewer.session._saving import SECTIONS, restore, save
 from napari_pathfm.viewer.session._similarity import Similarity
 from napari_pathfm.viewer.session._slide_layers import rescale_layers
 from napari_pathfm.viewer.session._slide_state import SlideState
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from napari_pathfm.viewer._notices import Severity
     from napari_pathfm.viewer.session._jobs import Runner
     from napari_pathfm.viewer.session._prompts import Role
+    from napari_pathfm.viewer.session._sections import Section
 
 
 class Session:
@@ -72,8 +76,15 @@ class Session:
         self._prompt_layers: dict[Layer, PromptLayer] = {}
         self._broken: set[Layer] = set()
         self._prepared: set[str] = set()
+        # What a session file has; whoever has more to keep adds a section here.
+        self.sections: list[Section] = list(SECTIONS)
+        # From a session file, for slides that are not there and by parts that are not.
+        self.missing_slides: list[dict[str, Any]] = []
+        self.waiting_prompts: dict[str, list[list[Any]]] = {}
+        self.unknown_sections: dict[str, Any] = {}
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
+        self.classes = Classes(self)
         self.synthesis = Synthesis(self)
         self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
@@ -87,6 +98,7 @@ class Session:
         layers.events.inserted.disconnect(self._on_layers)
         layers.events.removed.disconnect(self._on_layers)
         layers.selection.events.active.disconnect(self._on_layers)
+        self.classes.close()
         self.runner.close()
         self.synthesis.close()
         self.overview.close()
@@ -135,6 +147,7 @@ class Session:
         if state is None or state.mpp == mpp:
             return
         self.similarity.forget(state)
+        self.classes.forget(state)
         self.synthesis.cancel()
         self.tissue.hide()
         try:
@@ -162,6 +175,22 @@ class Session:
             return
         self._prepared.add(call.__name__)
         self.runner.start(lambda _: call(), Job("Preparing"), lambda _: None)
+
+    # -- session files -----------------------------------------------------------------
+
+    def save(self, path: Path) -> list[str]:
+        """Write a session file; see `_saving.save`."""
+        return save(self, path)
+
+    def restore(self, path: Path) -> list[str]:
+        """Bring back what a session file holds; see `_saving.restore`."""
+        return restore(self, path)
+
+    def states(self) -> list[SlideState]:
+        """Give what is known of every slide that is open, from below."""
+        layers = [x for x in self.viewer.layers if kind_of(x) == "slide"]
+        found = [self._state(x) for x in layers if x not in self._broken]
+        return [state for state in found if state is not None]
 
     # -- what the parts say ------------------------------------------------------------
 
@@ -225,6 +254,8 @@ class Session:
             return None
         self._states[layer] = state
         self._prompt_layers[layer] = PromptLayer(self.viewer, state)
+        if waiting := self.waiting_prompts.pop(state.fingerprint, None):
+            state.prompts.replace(Prompt(*prompt) for prompt in waiting)
         state.prompts.changed.connect(self._on_prompts)
         return state
 
@@ -233,6 +264,7 @@ class Session:
         state.prompts.changed.disconnect(self._on_prompts)
         self._prompt_layers.pop(layer).close()
         self.similarity.forget(state)
+        self.classes.forget(state)
         if self.current is state:
             self.synthesis.cancel()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_pathfm.embeddings import EmbeddingStore
+    from napari_pathfm.heatmaps import UnitVectors
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
@@ -34,6 +35,8 @@ class Similarity:
     """
 
     changed = Signal()
+    #: More of a slide is embedded, or all of it.
+    advanced = Signal(object)
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -42,6 +45,9 @@ class Similarity:
         self._filling: Filling | None = None
         self._again = False
         self._stores: dict[StoreKey, EmbeddingStore] = {}
+        # Of one slide at a time: a million tiles are 1.5 GB.
+        self._vectors: tuple[StoreKey, UnitVectors] | None = None
+        self._whole: set[SlideState] = set()
         self.job: Job | None = None
 
     # -- settings ----------------------------------------------------------------------
@@ -99,7 +105,8 @@ class Similarity:
             remove_layers(self._session.viewer, "heatmap", state.fingerprint)
             if state.prompts:
                 self._session.say("Click tissue that the map should be like, too.")
-            return
+            if state not in self._whole or key in self._stores:
+                return
         last = state.prompts.last
         if self._filling is not None and self.job is not None and self.job.running:
             self._again = True
@@ -110,9 +117,41 @@ class Similarity:
             return
         self._start(state, key)
 
+    def embed(self, state: SlideState) -> None:
+        """Have all of a slide embedded, whether it has prompts or not."""
+        self._whole.add(state)
+        if self._filling is not None and self._filling.state is state:
+            self._filling.whole = True
+        if state is self._session.current:
+            self.refresh()
+
+    def store(self, state: SlideState) -> EmbeddingStore | None:
+        """Give a slide's embeddings as far as they are, or None.
+
+        Raises
+        ------
+        StoreError
+            What is being written cannot be read.
+        """
+        from napari_pathfm.embeddings import open_store
+
+        key = self._key(state)
+        if key in self._stores:
+            return self._stores[key]
+        filling = self._filling
+        if filling is None or filling.state is not state or filling.key != key:
+            return None
+        return None if filling.writing is None else open_store(filling.writing)
+
+    def vectors(self, state: SlideState) -> UnitVectors | None:
+        """Give a slide's vectors if all of them are in memory."""
+        known = self._vectors
+        return known[1] if known is not None and known[0] == self._key(state) else None
+
     def cancel(self) -> None:
         """Stop embedding; what is on disk stays, and the map shows it."""
         self._again = False
+        self._whole.clear()
         if self.job is not None and self.job.running:
             self.job.cancel()
 
@@ -139,17 +178,23 @@ class Similarity:
             key.path(self._session.cache),
             self._session.models,
             self._stores.get(key),
+            whole=state in self._whole,
         )
+        filling.vectors = self.vectors(state)
         job = Job("Embedding tissue", "tiles")
         self._filling, self.job = filling, job
 
         def ended(outcome: Outcome) -> None:
             self._ended(filling, outcome)
 
-        job.published.connect(lambda partial: self._show(filling, partial))
+        job.published.connect(lambda partial: self._published(filling, partial))
         job.changed.connect(self.changed.emit)
         self._session.runner.start(filling.run, job, ended)
         self.changed.emit()
+
+    def _published(self, filling: Filling, partial: Partial) -> None:
+        self._show(filling, partial)
+        self.advanced.emit(filling.state)
 
     def _ended(self, filling: Filling, outcome: Outcome) -> None:
         if filling is not self._filling:
@@ -159,6 +204,8 @@ class Similarity:
         if outcome.state == "done":
             if filling.store is not None:
                 self._stores[filling.key] = filling.store
+            if filling.vectors is not None:
+                self._vectors = filling.key, filling.vectors
             self._show(filling, outcome.value)
         elif outcome.error is not None:
             self._session.report(outcome.error)
@@ -169,6 +216,7 @@ class Similarity:
             self._again = False
             self.refresh()
         self.changed.emit()
+        self.advanced.emit(filling.state)
 
     def _show(self, filling: Filling, partial: Partial) -> None:
         state = filling.state

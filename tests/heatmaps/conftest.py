@@ -1,0 +1,8 @@
+"""Vectors that are made, not embedded, for what is about vectors only."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
