@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_pathfm.embeddings._store import (
-    EmbeddingStore,
-    check_same,
-    create_store,
-    open_store,
-    store_attrs,
-)
+from napari_pathfm.embeddings._ahead import Encoded, encode_ahead
+from napari_pathfm.embeddings._create import create_store, tidy
+from napari_pathfm.embeddings._lock import filling
+from napari_pathfm.embeddings._provenance import check_same, store_attrs
+from napari_pathfm.embeddings._store import EmbeddingStore, open_store
 from napari_pathfm.errors import Cancelled, SlideError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -68,16 +67,18 @@ def embed_slide(
     Returns
     -------
     EmbeddingStore
-        Complete.
+        Complete: every tile is done, or listed in ``failed`` with the reason why it
+        cannot be read. Another run tries those again.
 
     Raises
     ------
     MissingMppError
         If the slide's pixel size is unknown.
     SlideError
-        If a tile cannot be read or there is no tissue.
+        If there is no tissue, no tile at all can be read, or the slide goes away
+        meanwhile; what is done stays on disk.
     StoreError
-        If a store of another provenance is in the way.
+        If a store of another provenance is in the way, or another run fills it.
     OutputError
         If the store cannot be written.
     Cancelled
@@ -96,51 +97,66 @@ def embed_slide(
     if path.exists():
         store = open_store(path, writable=True)
         check_same(store, attrs)
-    else:
-        side = grid.px // spec.patch_px if patches else None
-        store = create_store(path, attrs, grid, encoder.feature_dim, side)
-    _fill(slide, encoder, store, grid, near, progress, cancelled)
+        if store.done.all():  # perhaps on a disk that nobody may write to
+            if progress is not None:
+                progress(len(grid), len(grid))
+            return store
+    with filling(path, cancelled):
+        tidy(path)
+        # Looked at again: another run may have begun or ended it before the lock.
+        if path.exists():
+            store = open_store(path, writable=True)
+            check_same(store, attrs)
+        else:
+            side = grid.px // spec.patch_px if patches else None
+            store = create_store(path, attrs, grid, encoder.feature_dim, side)
+        rows = _order(store.done, grid, near)
+        with closing(encode_ahead(slide, encoder, grid, rows, batch=_BATCH)) as batches:
+            _fill(store, batches, progress, cancelled)
     return store
 
 
 def _fill(
-    slide: Slide,
-    encoder: Encoder,
     store: EmbeddingStore,
-    grid: TileGrid,
-    near: tuple[float, float] | None,
+    batches: Iterable[Encoded],
     progress: Callable[[int, int], object] | None,
     cancelled: Callable[[], bool] | None,
 ) -> None:
+    """Put batches into the store while those after them are made."""
     done = store.done
     total, count = len(done), int(done.sum())
     if progress is not None:
         progress(count, total)
-    for rows in _batches(done, grid, near):
-        # The stream reads ahead on threads of its own while the encoder computes.
-        for index, pixels in slide.tiles(grid, batch=_BATCH, indices=rows):
-            if cancelled is not None and cancelled():
-                raise Cancelled(
-                    f"stopped: {count} of {total} tiles are in {store.path}"
-                )
-            store.write(index, encoder.encode(pixels))
-            count += len(index)
-            if progress is not None:
-                progress(count, total)
+    failed = None
+    for batch in batches:
+        if batch.features is not None:
+            store.write(batch.rows, batch.features)
+            count += len(batch.rows)
+        if batch.failed:
+            store.list_failed(batch.failed)
+            failed = batch.failed[0]
+        if progress is not None:
+            progress(count, total)
+        if count < total and cancelled is not None and cancelled():
+            raise Cancelled(f"stopped: {count} of {total} tiles are in {store.path}")
+    if failed is not None and not count:
+        raise SlideError(
+            f"none of the {total} tiles of {store.attrs['slide']} can be read: "
+            f"{failed.reason}"
+        )
+    store.list_failed(())  # those that could be read this time leave the list
 
 
-def _batches(
+def _order(
     done: NDArray[np.bool_], grid: TileGrid, near: tuple[float, float] | None
-) -> Iterator[NDArray[np.int64]]:
-    """Give runs of consecutive rows that are not done, those near a point first."""
+) -> NDArray[np.int64]:
+    """Give the rows that are not done: as they lie, or stretches near a point first."""
     todo = np.flatnonzero(~done)
-    if not len(todo):
-        return
+    if near is None or not len(todo):
+        return todo
     runs = np.split(todo, np.flatnonzero(np.diff(todo) != 1) + 1)
-    if near is None:
-        yield from runs
-        return
     pieces = [run[i : i + _BATCH] for run in runs for i in range(0, len(run), _BATCH)]
     centres = grid.coords + grid.tile_size / 2
     distance = np.linalg.norm(centres - np.asarray(near), axis=1)
-    yield from sorted(pieces, key=lambda piece: float(distance[piece].min()))
+    pieces.sort(key=lambda piece: float(distance[piece].min()))
+    return np.concatenate(pieces)

@@ -1,0 +1,81 @@
+"""What a store was made of and how; which stores may meet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_pathfm.embeddings._store import FORMAT, VERSION
+from napari_pathfm.errors import StoreError
+
+if TYPE_CHECKING:
+    from napari_pathfm.embeddings._store import EmbeddingStore
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.slides import Slide, TileGrid
+
+# What must agree before a store is resumed, in the words of the message.
+_IDENTITY = {
+    "encoder": "encoder",
+    "weights_revision": "weights",
+    "pooling": "pooling",
+    "slide_fingerprint": "slide",
+    "slide_mpp": "slide's pixel size",
+    "mpp": "tile mpp",
+    "tile_px": "tile size",
+    "grid": "tile grid",
+    "resampling": "way of resizing tiles",
+    "icc_applied": "use of the colour profile",
+    "patches": "choice of patch tokens",
+}
+
+
+def store_attrs(
+    slide: Slide, encoder: Encoder, grid: TileGrid, *, patches: bool
+) -> dict[str, Any]:
+    """Everything that makes two stores comparable or not, JSON-serialisable."""
+    from napari_pathfm import __version__
+
+    spec = encoder.spec
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "encoder": spec.name,
+        "weights_revision": encoder.revision,
+        "pooling": encoder.pooling,
+        "transform": {"mean": list(spec.mean), "std": list(spec.std)},
+        "tile_px": grid.px,
+        "mpp": grid.mpp,
+        "resampling": slide.resampling(grid.mpp),
+        "icc_applied": slide.icc_applied,
+        "dtype": "float16",
+        "patches": patches,
+        "slide": slide.path.name,
+        "slide_path": str(slide.path),
+        "slide_fingerprint": slide.fingerprint,
+        "slide_dimensions": list(slide.dimensions),
+        "slide_mpp": slide.require_mpp(),
+        "slide_mpp_source": slide.mpp_source,
+        "grid": grid.to_attrs(),
+        "software": f"napari-pathfm {__version__}",
+    }
+
+
+def check_same(store: EmbeddingStore, attrs: dict[str, Any]) -> None:
+    """Refuse to resume a store that was made otherwise.
+
+    Raises
+    ------
+    StoreError
+        Naming what differs.
+    """
+    for key, words in _IDENTITY.items():
+        if store.attrs.get(key) != attrs[key]:
+            raise StoreError(
+                f"{store.path} was made with another {words} "
+                f"({_short(store.attrs.get(key))}, now {_short(attrs[key])}): "
+                "choose another --out, or delete it"
+            )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
