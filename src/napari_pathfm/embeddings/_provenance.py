@@ -76,6 +76,20 @@ def check_same(store: EmbeddingStore, attrs: dict[str, Any]) -> None:
             )
 
 
+def fits_slide(store: EmbeddingStore, slide: Slide) -> bool:
+    """Whether a store was made of a slide's pixels as they would be read now.
+
+    Early versions did not say how they resized tiles; their stores fit no slide, as
+    `embed_slide` takes none of them up again.
+    """
+    attrs = store.attrs
+    return attrs.get("slide_fingerprint") == slide.fingerprint and (
+        attrs.get("slide_mpp") == slide.mpp
+        and attrs.get("resampling") == slide.resampling(float(attrs["mpp"]))
+        and attrs.get("icc_applied") == slide.icc_applied
+    )
+
+
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
