@@ -222,3 +222,11 @@ def test_what_a_killed_run_left_is_cleared(slide, encoder, tmp_path):
     assert open_store(store.path).done.sum() == len(store.coords) - 1
     embed_slide(slide, encoder, store.path)
     assert not [path for path in (half, *litter) if path.exists()]
+
+
+def test_a_run_killed_after_its_last_tile_is_cleared_too(slide, encoder, tmp_path):
+    embed_slide(slide, encoder, tmp_path / "s.zarr")
+    for name in (".s.zarr.lock", ".s.zarr.lock-holder"):
+        (tmp_path / name).write_text("process 1 on nowhere")
+    assert embed_slide(slide, encoder, tmp_path / "s.zarr").complete
+    assert [p.name for p in tmp_path.iterdir()] == ["s.zarr"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,5 +23,21 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         def draw(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+
+        yield draw
+
+
+@contextmanager
+def named_bars(unit: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a ``progress(name, done, total)`` that draws a bar for each name."""
+    with ExitStack() as open_bar:
+        draws: dict[str, Callable[[int, int], None]] = {}
+
+        def draw(name: str, done: int, total: int) -> None:
+            if name not in draws:
+                open_bar.close()
+                draws.clear()
+                draws[name] = open_bar.enter_context(progress_bar(name, unit))
+            draws[name](done, total)
 
         yield draw

@@ -1,14 +1,31 @@
 """Whole-slide embeddings: the run, and the store it fills."""
 
-from napari_pathfm.embeddings._provenance import fits_slide
+from napari_pathfm.embeddings._entries import SlideEntry, slide_entries
+from napari_pathfm.embeddings._import import import_features
+from napari_pathfm.embeddings._many import RunSettings, embed_slides
+from napari_pathfm.embeddings._provenance import (
+    check_comparable,
+    fits_slide,
+    slide_attrs,
+)
+from napari_pathfm.embeddings._report import SlideReport, summary
 from napari_pathfm.embeddings._run import embed_slide, store_path
 from napari_pathfm.embeddings._store import EmbeddingStore, FailedTile, open_store
 
 __all__ = [
     "EmbeddingStore",
     "FailedTile",
+    "RunSettings",
+    "SlideEntry",
+    "SlideReport",
+    "check_comparable",
     "embed_slide",
+    "embed_slides",
     "fits_slide",
+    "import_features",
     "open_store",
+    "slide_attrs",
+    "slide_entries",
     "store_path",
+    "summary",
 ]

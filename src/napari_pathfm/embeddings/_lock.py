@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from napari_pathfm.embeddings._disk import output_error
-from napari_pathfm.errors import Cancelled, StoreError
+from napari_pathfm.errors import Cancelled, OutputError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,6 +79,16 @@ def filling(path: Path, cancelled: Callable[[], bool] | None = None) -> Iterator
             with suppress(OSError):
                 leftover.unlink()
         lock.release()
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove the lock of a run that was killed after its last tile.
+
+    Where it is in use after all, or the disk lets nobody write, it stays.
+    """
+    if path.with_name(f".{path.name}.lock").exists():
+        with suppress(StoreError, OutputError, Cancelled), filling(path, lambda: True):
+            pass
 
 
 def _text(file: Path) -> str:

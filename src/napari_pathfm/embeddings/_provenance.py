@@ -32,22 +32,29 @@ def store_attrs(
     slide: Slide, encoder: Encoder, grid: TileGrid, *, patches: bool
 ) -> dict[str, Any]:
     """Everything that makes two stores comparable or not, JSON-serialisable."""
-    from napari_pathfm import __version__
-
     spec = encoder.spec
     return {
-        "format": FORMAT,
-        "version": VERSION,
+        **slide_attrs(slide, grid),
         "encoder": spec.name,
         "weights_revision": encoder.revision,
         "pooling": encoder.pooling,
         "transform": {"mean": list(spec.mean), "std": list(spec.std)},
-        "tile_px": grid.px,
-        "mpp": grid.mpp,
         "resampling": slide.resampling(grid.mpp),
         "icc_applied": slide.icc_applied,
-        "dtype": "float16",
         "patches": patches,
+    }
+
+
+def slide_attrs(slide: Slide, grid: TileGrid) -> dict[str, Any]:
+    """Give that part of a store's attributes which any encoder's would have."""
+    from napari_pathfm import __version__
+
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "tile_px": grid.px,
+        "mpp": grid.mpp,
+        "dtype": "float16",
         "slide": slide.path.name,
         "slide_path": str(slide.path),
         "slide_fingerprint": slide.fingerprint,
@@ -73,6 +80,47 @@ def check_same(store: EmbeddingStore, attrs: dict[str, Any]) -> None:
                 f"{store.path} was made with another {words} "
                 f"({_short(store.attrs.get(key))}, now {_short(attrs[key])}): "
                 "choose another --out, or delete it"
+            )
+
+
+# What must agree before vectors of two stores are compared.
+_COMPARABLE = (
+    "encoder",
+    "weights_revision",
+    "pooling",
+    "mpp",
+    "tile_px",
+    "icc_applied",
+)
+
+
+def check_comparable(first: EmbeddingStore, second: EmbeddingStore) -> None:
+    """Refuse to compare vectors that do not belong together.
+
+    Weights count by their checksum, wherever they came from. What a store does not
+    know (imported features seldom say which weights made them) is like nothing else.
+
+    Raises
+    ------
+    StoreError
+        Naming what differs or is unknown.
+    """
+    for key in _COMPARABLE:
+        ours, theirs = (store.attrs.get(key) for store in (first, second))
+        for store, value in ((first, ours), (second, theirs)):
+            if value is None or value == "unknown":
+                raise StoreError(
+                    f"{store.path} does not say its {_IDENTITY[key]}: it can be "
+                    "compared with no other store"
+                )
+        if key == "weights_revision":
+            same = str(ours).rpartition(":")[2] == str(theirs).rpartition(":")[2]
+        else:
+            same = ours == theirs
+        if not same:
+            raise StoreError(
+                f"{first.path} and {second.path} cannot be compared: another "
+                f"{_IDENTITY[key]} ({_short(ours)} and {_short(theirs)})"
             )
 
 

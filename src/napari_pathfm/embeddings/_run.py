@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_pathfm.embeddings._ahead import Encoded, encode_ahead
 from napari_pathfm.embeddings._create import create_store, tidy
-from napari_pathfm.embeddings._lock import filling
+from napari_pathfm.embeddings._lock import clear_leftovers, filling
 from napari_pathfm.embeddings._provenance import check_same, store_attrs
 from napari_pathfm.embeddings._store import EmbeddingStore, open_store
 from napari_pathfm.errors import Cancelled, SlideError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from napari_pathfm.embeddings._store import FailedTile
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.slides import Slide, TileGrid
 
@@ -97,23 +98,53 @@ def embed_slide(
     if path.exists():
         store = open_store(path, writable=True)
         check_same(store, attrs)
-        if store.done.all():  # perhaps on a disk that nobody may write to
+        if store.done.all():
+            clear_leftovers(path)
             if progress is not None:
                 progress(len(grid), len(grid))
             return store
-    with filling(path, cancelled):
-        tidy(path)
-        # Looked at again: another run may have begun or ended it before the lock.
-        if path.exists():
-            store = open_store(path, writable=True)
-            check_same(store, attrs)
-        else:
-            side = grid.px // spec.patch_px if patches else None
-            store = create_store(path, attrs, grid, encoder.feature_dim, side)
+    side = grid.px // spec.patch_px if patches else None
+    with store_to_fill(
+        path, attrs, grid, encoder.feature_dim, side, cancelled=cancelled
+    ) as store:
         rows = _order(store.done, grid, near)
         with closing(encode_ahead(slide, encoder, grid, rows, batch=_BATCH)) as batches:
             _fill(store, batches, progress, cancelled)
     return store
+
+
+@contextmanager
+def store_to_fill(
+    path: Path,
+    attrs: dict[str, Any],
+    grid: TileGrid,
+    dim: int,
+    patch_grid: int | None,
+    *,
+    cancelled: Callable[[], bool] | None = None,
+) -> Iterator[EmbeddingStore]:
+    """Hold a store for filling: the one that is there, if it was made the same way.
+
+    Parameters are those of `create_store` and `filling`.
+
+    Raises
+    ------
+    StoreError
+        If a store of another provenance is in the way, or another run fills it.
+    OutputError
+        If the store cannot be written.
+    Cancelled
+        If ``cancelled`` said so while another run of this process came to its end.
+    """
+    with filling(path, cancelled):
+        tidy(path)
+        # Looked at now, under the lock: another run may just have begun or ended it.
+        if path.exists():
+            store = open_store(path, writable=True)
+            check_same(store, attrs)
+        else:
+            store = create_store(path, attrs, grid, dim, patch_grid)
+        yield store
 
 
 def _fill(
@@ -139,12 +170,26 @@ def _fill(
             progress(count, total)
         if count < total and cancelled is not None and cancelled():
             raise Cancelled(f"stopped: {count} of {total} tiles are in {store.path}")
-    if failed is not None and not count:
+    end_run(store, failed)
+
+
+def end_run(store: EmbeddingStore, failed: FailedTile | None) -> None:
+    """Take those that could be read this time from the list of those that cannot.
+
+    Raises
+    ------
+    SlideError
+        If no tile at all is done; `failed` is one of them.
+    OutputError
+        If the disk refuses.
+    """
+    done = store.done
+    if failed is not None and not done.any():
         raise SlideError(
-            f"none of the {total} tiles of {store.attrs['slide']} can be read: "
+            f"none of the {len(done)} tiles of {store.attrs['slide']} can be read: "
             f"{failed.reason}"
         )
-    store.list_failed(())  # those that could be read this time leave the list
+    store.list_failed(())
 
 
 def _order(
