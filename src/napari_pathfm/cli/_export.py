@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathfm.cli._h5 import H5, run_export
 from napari_pathfm.cli._heatmap import GEOJSON
 from napari_pathfm.cli._options import add_json, show
 from napari_pathfm.errors import OutputError
@@ -29,19 +30,26 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="one STORE.zarr, or synthetic PNGs of one slide",
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="FILE.geojson[.gz]"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="FILE.geojson[.gz] or FILE.h5",
     )
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write the GeoJSON."""
+    """Write the file."""
     from napari_pathfm.embeddings import open_store
     from napari_pathfm.exports import export_store_geojson, write_geojson
 
+    if options.out.name.lower().endswith(H5):
+        run_export(options)
+        return
     if not options.out.name.lower().endswith(GEOJSON):
-        raise OutputError(f"{options.out} has no known suffix: use .geojson")
+        raise OutputError(f"{options.out} has no known suffix: use .geojson or .h5")
     pictures = [path for path in options.inputs if path.suffix.lower() == ".png"]
     if pictures == options.inputs:
         written = write_geojson(options.out, _regions(pictures))

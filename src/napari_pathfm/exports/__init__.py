@@ -18,6 +18,7 @@ from napari_pathfm.exports._geojson import (
     read_geojson,
     write_geojson,
 )
+from napari_pathfm.exports._h5 import export_store_h5
 from napari_pathfm.exports._layer_images import (
     export_layer_png,
     heatmap_from_layer,
@@ -27,6 +28,7 @@ from napari_pathfm.exports._layers import export_layers_geojson, layer_features
 from napari_pathfm.exports._objects import QuPathObject
 from napari_pathfm.exports._ome_tiff import export_heatmap_ome_tiff
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
+from napari_pathfm.exports._read_h5 import import_h5
 from napari_pathfm.exports._sheet import export_animation, export_contact_sheet
 from napari_pathfm.exports._tiles import (
     heatmap_tiles,
@@ -48,8 +50,10 @@ __all__ = [
     "export_layers_geojson",
     "export_png",
     "export_store_geojson",
+    "export_store_h5",
     "heatmap_from_layer",
     "heatmap_tiles",
+    "import_h5",
     "layer_features",
     "object_id",
     "read_geojson",
