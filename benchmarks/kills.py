@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     chance = random.Random(options.seed)
-    _run._BATCH = BATCH
+    _run.BATCH = BATCH
     kills = stores = unborn = partial = 0
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder:

@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import shutil
 
-import numpy as np
 import pytest
+from colours import Colours
 
 from napari_pathfm.embeddings import SlideEntry, embed_slides, slide_entries
-from napari_pathfm.encoders import Features, encoder_spec
 from napari_pathfm.errors import Cancelled, SlideError
-
-
-class Colours:
-    """What a run asks of an encoder, without a network."""
-
-    def __init__(self):
-        self.spec = encoder_spec("bundled")
-        self.revision, self.pooling = "test:colours", "cls"
-        self.feature_dim = self.spec.dim
-
-    def encode(self, tiles):
-        seen = np.repeat(tiles.mean((1, 2)), self.feature_dim // 3, axis=1)
-        seen = seen.astype(np.float32)
-        return Features(seen, np.zeros((len(tiles), 16, 16, self.feature_dim)), seen)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from napari_pathfm.slides import open_slide, tile_grid
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
     """Many batches of few tiles: much can go wrong between them, and soon."""
-    monkeypatch.setattr(_run, "_BATCH", 4)
+    monkeypatch.setattr(_run, "BATCH", 4)
 
 
 @pytest.fixture

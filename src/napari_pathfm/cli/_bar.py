@@ -30,14 +30,16 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 @contextmanager
 def named_bars(unit: str) -> Iterator[Callable[[str, int, int], None]]:
     """Give a ``progress(name, done, total)`` that draws a bar for each name."""
-    with ExitStack() as open_bar:
-        draws: dict[str, Callable[[int, int], None]] = {}
+    with ExitStack() as all_bars:
+        bars: dict[str, tuple[ExitStack, Callable[[int, int], None]]] = {}
 
         def draw(name: str, done: int, total: int) -> None:
-            if name not in draws:
-                open_bar.close()
-                draws.clear()
-                draws[name] = open_bar.enter_context(progress_bar(name, unit))
-            draws[name](done, total)
+            if name not in bars:
+                bar = all_bars.enter_context(ExitStack())
+                bars[name] = bar, bar.enter_context(progress_bar(name, unit))
+            bar, draw_one = bars[name]
+            draw_one(done, total)
+            if done == total:
+                bar.close()
 
         yield draw

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +29,10 @@ from napari_pathfm.errors import OutputError, PathfmError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterator
 
     from napari_pathfm.embeddings import SlideEntry, SlideReport
+    from napari_pathfm.encoders import EncoderSpec
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,6 +71,20 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_exact(parser)
     add_icc(parser)
     add_device(parser)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="encode in N processes of this machine; with several CUDA cards, they "
+        "take turns",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="encode on the workers of a dask.distributed scheduler: tcp://host:8786, "
+        "or its scheduler file",
+    )
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR")
     parser.add_argument(
         "--report",
@@ -81,13 +98,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Embed each slide and report; 1 if any has failed."""
-    from napari_pathfm.embeddings import (
-        RunSettings,
-        SlideReport,
-        embed_slides,
-        slide_entries,
-    )
-    from napari_pathfm.encoders import default_encoder, encoder_spec, load_encoder
+    from napari_pathfm.embeddings import RunSettings, SlideReport, slide_entries
+    from napari_pathfm.encoders import default_encoder, encoder_spec
 
     spec = encoder_spec(options.encoder or default_encoder())
     entries = slide_entries(options.slides, mpp=options.mpp)
@@ -111,33 +123,53 @@ def run(options: argparse.Namespace) -> int:
     good = [entry for entry in entries if entry not in reports]
     keep = partial(_keep, options.report, entries, reports)
     keep()
+    by_path = {entry.path: entry for entry in good}
+
+    def on_report(report: SlideReport) -> None:
+        reports[by_path[report.slide]] = report
+        keep()
+        if report.error is not None:
+            if len(entries) == 1:
+                raise PathfmError(report.error)
+            _tell(report.slide, report.error)
+
     if good:
-        encoder = load_encoder(
-            spec.name,
-            weights=weights_of(spec, options.weights),
-            device=options.device,
-            pooling=options.pooling,
-        )
-        left = iter(good)
-
-        def on_report(report: SlideReport) -> None:
-            reports[next(left)] = report
-            keep()
-            if report.error is not None:
-                if len(entries) == 1:
-                    raise PathfmError(report.error)
-                _tell(report.slide, report.error)
-
-        with named_bars("tile") as draw:
-            embed_slides(
-                good,
-                encoder,
-                options.out,
+        with _encoding(options, spec) as embed, named_bars("tile") as draw:
+            embed(
+                out=options.out,
+                entries=good,
                 settings=settings,
                 progress=draw,
                 on_report=on_report,
             )
     return _show([reports[entry] for entry in entries], as_json=options.json)
+
+
+@contextmanager
+def _encoding(
+    options: argparse.Namespace, spec: EncoderSpec
+) -> Iterator[Callable[..., object]]:
+    """Give what embeds: an encoder of this process, or those of a cluster's workers."""
+    from napari_pathfm import embeddings
+    from napari_pathfm.encoders import load_encoder
+
+    weights = weights_of(spec, options.weights)
+    if options.workers is None and options.scheduler is None:
+        encoder = load_encoder(
+            spec.name, weights=weights, device=options.device, pooling=options.pooling
+        )
+        yield partial(embeddings.embed_slides, encoder=encoder)
+        return
+    threads = None
+    if options.workers is not None:
+        threads = embeddings.threads_for(options.workers)
+    recipe = embeddings.EncoderRecipe(
+        spec, weights, options.device, options.pooling, threads
+    )
+    with embeddings.cluster_client(
+        options.scheduler, workers=options.workers
+    ) as client:
+        yield partial(embeddings.embed_slides_on, client, loader=recipe)
 
 
 def _tell(slide: Path, error: object) -> None:

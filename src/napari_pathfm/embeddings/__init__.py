@@ -1,8 +1,14 @@
 """Whole-slide embeddings: the run, and the store it fills."""
 
+from napari_pathfm.embeddings._cluster import (
+    EncoderRecipe,
+    cluster_client,
+    threads_for,
+)
 from napari_pathfm.embeddings._entries import SlideEntry, slide_entries
 from napari_pathfm.embeddings._import import import_features
 from napari_pathfm.embeddings._many import RunSettings, embed_slides
+from napari_pathfm.embeddings._many_on_cluster import embed_slides_on
 from napari_pathfm.embeddings._provenance import (
     check_comparable,
     fits_slide,
@@ -14,13 +20,16 @@ from napari_pathfm.embeddings._store import EmbeddingStore, FailedTile, open_sto
 
 __all__ = [
     "EmbeddingStore",
+    "EncoderRecipe",
     "FailedTile",
     "RunSettings",
     "SlideEntry",
     "SlideReport",
     "check_comparable",
+    "cluster_client",
     "embed_slide",
     "embed_slides",
+    "embed_slides_on",
     "fits_slide",
     "import_features",
     "open_store",
@@ -28,4 +37,5 @@ __all__ = [
     "slide_entries",
     "store_path",
     "summary",
+    "threads_for",
 ]

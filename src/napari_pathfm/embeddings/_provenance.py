@@ -9,6 +9,7 @@ from napari_pathfm.errors import StoreError
 
 if TYPE_CHECKING:
     from napari_pathfm.embeddings._store import EmbeddingStore
+    from napari_pathfm.embeddings._worker import EncoderFacts
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.slides import Slide, TileGrid
 
@@ -29,7 +30,7 @@ _IDENTITY = {
 
 
 def store_attrs(
-    slide: Slide, encoder: Encoder, grid: TileGrid, *, patches: bool
+    slide: Slide, encoder: Encoder | EncoderFacts, grid: TileGrid, *, patches: bool
 ) -> dict[str, Any]:
     """Everything that makes two stores comparable or not, JSON-serialisable."""
     spec = encoder.spec

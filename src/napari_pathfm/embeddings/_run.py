@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.slides import Slide, TileGrid
 
-_BATCH = 32
+BATCH = 32
 
 
 def store_path(folder: str | Path, slide: Slide, encoder_name: str) -> Path:
@@ -108,7 +108,7 @@ def embed_slide(
         path, attrs, grid, encoder.feature_dim, side, cancelled=cancelled
     ) as store:
         rows = _order(store.done, grid, near)
-        with closing(encode_ahead(slide, encoder, grid, rows, batch=_BATCH)) as batches:
+        with closing(encode_ahead(slide, encoder, grid, rows, batch=BATCH)) as batches:
             _fill(store, batches, progress, cancelled)
     return store
 
@@ -200,7 +200,7 @@ def _order(
     if near is None or not len(todo):
         return todo
     runs = np.split(todo, np.flatnonzero(np.diff(todo) != 1) + 1)
-    pieces = [run[i : i + _BATCH] for run in runs for i in range(0, len(run), _BATCH)]
+    pieces = [run[i : i + BATCH] for run in runs for i in range(0, len(run), BATCH)]
     centres = grid.coords + grid.tile_size / 2
     distance = np.linalg.norm(centres - np.asarray(near), axis=1)
     pieces.sort(key=lambda piece: float(distance[piece].min()))
