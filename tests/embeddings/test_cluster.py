@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from colours import Colours, ColoursRecipe
 
+from napari_pathfm import embeddings
+from napari_pathfm.cli import main
 from napari_pathfm.embeddings import (
     RunSettings,
     SlideEntry,
@@ -37,7 +41,7 @@ def client():
             n_workers=2,
             threads_per_worker=1,
             processes=False,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=50,
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
@@ -166,6 +170,40 @@ def test_workers_take_turns_at_the_cards():
     assert _cluster.device_of(1, "cpu", 2) == "cpu"
     assert _cluster.device_of(1, "auto", 1) == "auto"
     assert _cluster.device_of("tcp://a", "auto", 2) == "auto"
+
+
+def test_from_the_shell(client, slides, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    @contextmanager
+    def lend(scheduler, workers):
+        asked.append((scheduler, workers))
+        yield client
+
+    def recipe(*arguments):
+        asked.append(arguments)
+        return ColoursRecipe()
+
+    monkeypatch.setattr(embeddings, "cluster_client", lend)
+    monkeypatch.setattr(embeddings, "EncoderRecipe", recipe)
+    paths = [str(entry.path) for entry in slides]
+    embed = ["embed", *paths, "--encoder", "bundled", "--out", str(tmp_path / "c")]
+    assert main([*embed, "--scheduler", "tcp://head:8786", "--json"]) == 1
+    printed = capsys.readouterr()
+    assert "broken.svs" in printed.err
+    told = json.loads(printed.out)
+    assert [r["embedded"] == r["tiles"] > 0 for r in told] == [True, False, True]
+    assert [r["slide"] for r in told] == paths
+    assert main([*embed[:2], *embed[-4:], "--workers", "2", "--device", "cpu"]) == 0
+    recipes, lent = asked[::2], asked[1::2]
+    assert lent == [("tcp://head:8786", None), (None, 2)]
+    assert [made[2:] for made in recipes] == [
+        ("auto", None, None),
+        ("cpu", None, max(1, (os.cpu_count() or 1) // 2)),
+    ]
+    with pytest.raises(SystemExit) as left:
+        main([*embed, "--workers", "2", "--scheduler", "tcp://head:8786"])
+    assert left.value.code == 2
 
 
 @pytest.mark.slow

@@ -108,13 +108,18 @@ def cluster_client(
         ) from error
     with ExitStack() as stack:
         if scheduler is None:
+            # Dask's profiler walks each worker's stack a hundred times a second.
+            config = import_module("dask.config")
+            stack.enter_context(
+                config.set({"distributed.worker.profile.enabled": False})
+            )
             where: dict[str, Any] = {
                 "address": stack.enter_context(
                     distributed.LocalCluster(
                         n_workers=workers or 1,
                         threads_per_worker=1,  # one model, one range at a time
                         processes=True,
-                        dashboard_address=None,
+                        dashboard_address="127.0.0.1:0",  # 8787 may be in use
                         silence_logs=50,
                     )
                 )
