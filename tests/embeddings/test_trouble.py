@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_pathfm.embeddings import _disk, _run, embed_slide, open_store
+from napari_pathfm.embeddings import _ahead, _disk, _run, embed_slide, open_store
 from napari_pathfm.errors import OutputError, SlideError, StoreError
 from napari_pathfm.slides import open_slide, tile_grid
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    """Many batches of few tiles: much can go wrong between them, and soon."""
+    """Many writes of few tiles: much can go wrong between them, and soon."""
     monkeypatch.setattr(_run, "BATCH", 4)
+    monkeypatch.setattr(_ahead, "AHEAD", 1)
 
 
 @pytest.fixture

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from napari_pathfm.embeddings._store import FailedTile
 from napari_pathfm.errors import SlideError
@@ -12,14 +15,15 @@ from napari_pathfm.errors import SlideError
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_pathfm.encoders import Encoder, Features
     from napari_pathfm.slides import Slide, TileGrid
 
-# Encoded batches that wait to be written: one is enough where writing is the faster.
-_AHEAD = 1
+# Encoded batches that wait to be written, at most; those that do are written together.
+# To be sure of a disk takes tens of milliseconds, in which a graphics card encodes
+# several batches.
+AHEAD = 8
 
 
 class Encoded(NamedTuple):
@@ -47,18 +51,31 @@ def encode_ahead(
     rows: NDArray[np.int64],
     *,
     batch: int,
+    patches: bool,
 ) -> Generator[Encoded, None, None]:
     """Encode tiles in the order of `rows` while the caller writes those before.
 
     The slide's own threads decode ahead, one thread encodes, the caller's thread writes
-    and reports. When the generator is closed all of them end.
+    and reports. What was encoded while it did comes together. When the generator is
+    closed all of them end.
+
+    Parameters
+    ----------
+    slide, encoder, grid : Slide, Encoder, TileGrid
+        What to encode, and with what.
+    rows : ndarray
+        int64 ``(N,)``: which tiles of the grid.
+    batch : int
+        Tiles at a time.
+    patches : bool
+        Whether patch tokens are wanted; those that are not are let go at once.
 
     Raises
     ------
     SlideError
         If the slide has gone or changed since it was opened.
     """
-    queue: Queue[Encoded | BaseException | None] = Queue(_AHEAD)
+    queue: Queue[Encoded | BaseException | None] = Queue(AHEAD)
     stop = threading.Event()
 
     def put(item: Encoded | BaseException | None) -> None:
@@ -72,7 +89,7 @@ def encode_ahead(
     def work() -> None:
         try:
             for encoded in encode_rows(slide, encoder, grid, rows, batch=batch):
-                put(encoded)
+                put(encoded if patches else _without_patches(encoded))
                 if stop.is_set():
                     return
         except BaseException as error:  # noqa: BLE001 raised again in the caller's thread
@@ -83,13 +100,63 @@ def encode_ahead(
     thread = threading.Thread(target=work, name="encode-ahead", daemon=True)
     thread.start()
     try:
-        while (item := _next(queue)) is not None:
+        item = _next(queue)
+        while item is not None:
             if isinstance(item, BaseException):
                 raise item
-            yield item
+            waiting = [item]
+            while isinstance(item := _waiting(queue), Encoded):
+                waiting.append(item)
+                if len(waiting) == AHEAD:
+                    item = _NOTHING
+                    break
+            yield _together(waiting)
+            if item is _NOTHING:
+                item = _next(queue)
     finally:
         stop.set()
         thread.join()
+
+
+# Stands for an empty queue, in which None is the end.
+_NOTHING = Empty()
+
+
+def _waiting(
+    queue: Queue[Encoded | BaseException | None],
+) -> Encoded | BaseException | None:
+    try:
+        return queue.get_nowait()
+    except Empty:
+        return _NOTHING
+
+
+def _without_patches(encoded: Encoded) -> Encoded:
+    if encoded.features is None:
+        return encoded
+    slim = replace(encoded.features, patches=encoded.features.patches[:0])
+    return encoded._replace(features=slim)
+
+
+def _together(batches: Sequence[Encoded]) -> Encoded:
+    """Make one batch of several."""
+    from napari_pathfm.encoders import Features
+
+    if len(batches) == 1:
+        return batches[0]
+    parts = [batch.features for batch in batches if batch.features is not None]
+    features = None
+    if parts:
+        features = Features(
+            np.concatenate([part.cls for part in parts]),
+            np.concatenate([part.patches for part in parts]),
+            np.concatenate([part.pooled for part in parts]),
+        )
+    return Encoded(
+        np.concatenate([batch.rows for batch in batches]),
+        features,
+        [tile for batch in batches for tile in batch.failed],
+    )
 
 
 def _next(

@@ -61,9 +61,9 @@ def embed_slide(
     near : (float, float), optional
         Level-0 ``(x, y)``: tiles there are done first.
     progress : callable, optional
-        Called as ``progress(done, total)`` after each batch is on disk.
+        Called as ``progress(done, total)`` whenever more is on disk.
     cancelled : callable, optional
-        Asked after each batch; when it answers True the run stops.
+        Asked then; when it answers True the run stops.
 
     Returns
     -------
@@ -108,7 +108,9 @@ def embed_slide(
         path, attrs, grid, encoder.feature_dim, side, cancelled=cancelled
     ) as store:
         rows = _order(store.done, grid, near)
-        with closing(encode_ahead(slide, encoder, grid, rows, batch=BATCH)) as batches:
+        with closing(
+            encode_ahead(slide, encoder, grid, rows, batch=BATCH, patches=patches)
+        ) as batches:
             _fill(store, batches, progress, cancelled)
     return store
 

@@ -181,11 +181,12 @@ def encode_part(name: str, part: Part) -> Done:
     pooled, patches = [np.empty((0, encoder.feature_dim), np.float16)], []
     failed: list[FailedTile] = []
     order = np.arange(len(part.rows))
-    for batch in encode_ahead(slide, encoder, grid, order, batch=BATCH):
+    keep = part.settings.patches
+    for batch in encode_ahead(slide, encoder, grid, order, batch=BATCH, patches=keep):
         if batch.features is not None:
             rows.append(part.rows[batch.rows])
             pooled.append(batch.features.pooled.astype(np.float16))
-            if part.settings.patches:
+            if keep:
                 patches.append(batch.features.patches.astype(np.float16))
         failed += [replace(tile, row=int(part.rows[tile.row])) for tile in batch.failed]
     return Done(
