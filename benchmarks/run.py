@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -98,6 +99,7 @@ def main() -> None:
                 began = time.perf_counter()
                 results[name] = work()
                 rates[name].append(len(grid) / (time.perf_counter() - began))
+                print(f"{name}: {rates[name][-1]:.1f} tiles/s", file=sys.stderr)
         stream, alone, run, peer = rates.values()
         ours = results["`embed_slide`, store included"].features.astype(np.float32)
     theirs = results["TRIDENT-like loop"]
