@@ -164,6 +164,24 @@ def test_no_scheduler_and_no_distributed_are_one_line(monkeypatch):
         pass
 
 
+def test_a_running_scheduler_is_joined_by_its_address(client, monkeypatch):
+    with cluster_client(client.scheduler.address) as other:
+        assert len(other.scheduler_info()["workers"]) == 2
+        with pytest.raises(ValueError, match="No clients"):
+            distributed.default_client()
+    assert other.status == "closed"
+    assert client.status == "running"
+    monkeypatch.setattr(_cluster, "_PATIENCE_S", 1)
+    with (
+        distributed.LocalCluster(
+            n_workers=0, processes=False, dashboard_address="127.0.0.1:0"
+        ) as empty,
+        pytest.raises(PathfmError, match="has no workers"),
+        cluster_client(empty.scheduler_address),
+    ):
+        pass
+
+
 def test_workers_take_turns_at_the_cards():
     devices = [_cluster.device_of(place, "auto", 2) for place in (0, 1, 2)]
     assert devices == ["cuda:0", "cuda:1", "cuda:0"]
