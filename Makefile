@@ -32,7 +32,7 @@ format: ## mend style where that can be done by machine
 	$(RUN) ruff format
 
 bench: ## measure the embedding run: make bench SLIDE=path.svs
-	$(RUN) python benchmarks/embedding.py $(SLIDE)
+	$(RUN) python benchmarks/run.py $(SLIDE)
 
 docs-check: ## links and Python blocks of the documents
 	$(RUN) python scripts/check_docs.py

@@ -64,6 +64,42 @@ def test_a_second_embed_has_nothing_to_do(journey, capsys):
     assert told["tiles"] > 50
 
 
+def test_several_slides_one_of_them_broken(tmp_path, capsys):
+    from napari_pathfm.slides import draw_slide
+
+    study = tmp_path / "study"
+    study.mkdir()
+    draw_slide(study / "whole.tif", width=600, height=500, levels=1)
+    (study / "broken.svs").write_text("not a slide")
+    kept = tmp_path / "report.json"
+    arguments = ["embed", str(study), "--out", str(tmp_path / "o")]
+    arguments += ["--report", str(kept)]
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    (failure,) = printed.err.splitlines()
+    assert failure.startswith(f"napari-pathfm: {study / 'broken.svs'}: ")
+    broken, whole, total = printed.out.splitlines()
+    assert "broken.svs: failed: " in broken
+    assert "tiles/s" in whole
+    assert "2 slides: 1 done, 1 failed" in total
+    assert main([*arguments, "--json"]) == 1
+    told = report(capsys)
+    assert [r["error"] is None for r in told] == [False, True]
+    assert told[1]["embedded"] == 0 < told[1]["tiles"]
+    assert json.loads(kept.read_text()) == told
+
+
+def test_a_list_whose_every_slide_fails_needs_no_model(tmp_path, capsys, monkeypatch):
+    from napari_pathfm import encoders
+
+    monkeypatch.setattr(encoders, "load_encoder", None)  # calling it would fail
+    (tmp_path / "list.csv").write_text("slide,mpp\na.svs,1\nb.svs,1\n")
+    assert main(["embed", str(tmp_path / "list.csv"), "--out", str(tmp_path)]) == 1
+    printed = capsys.readouterr()
+    assert len(printed.err.splitlines()) == 2
+    assert "0 done, 2 failed" in printed.out
+
+
 def test_heatmap_as_tiff_and_as_tiles(journey, tmp_path, capsys):
     *_, store, point = journey
     tiff, tiles = tmp_path / "h.ome.tif", tmp_path / "h.geojson"

@@ -280,6 +280,23 @@ def test_other_weights_get_a_store_of_their_own(session, models):
     assert len(list(session.similarity.store_path.parent.iterdir())) == 2
 
 
+def test_a_store_that_does_not_say_how_tiles_were_read_is_left_alone(session, models):
+    click(session, ON_LANDMARK)
+    store = session.similarity.store_path
+    session.current.prompts.clear()
+    session.similarity._stores.clear()
+    facts = json.loads((store / "zarr.json").read_text())
+    del facts["attributes"]["resampling"]  # as early versions wrote it
+    (store / "zarr.json").write_text(json.dumps(facts))
+    before = sorted((p, p.stat().st_mtime_ns) for p in store.rglob("*"))
+    batches = models.fake_encoder.batches
+    click(session, ON_LANDMARK)
+    assert models.fake_encoder.batches > batches
+    assert heatmap(session) is not None
+    assert sorted((p, p.stat().st_mtime_ns) for p in store.rglob("*")) == before
+    assert len(list(store.parent.iterdir())) == 2
+
+
 def test_a_finer_step_is_another_store_and_the_same_layer(session):
     click(session, ON_LANDMARK)
     layer = heatmap(session)

@@ -1,12 +1,19 @@
-"""``embed``: one store of embeddings per slide; resumes, and skips what is done."""
+"""``embed``: one store of embeddings per slide; resumes, and skips what is done.
+
+A slide that fails is named and does not stop the rest.
+"""
 
 from __future__ import annotations
 
-import time
+import json
+import os
+import sys
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_pathfm.cli._bar import progress_bar
+from napari_pathfm.cli._bar import named_bars
 from napari_pathfm.cli._options import (
     add_device,
     add_exact,
@@ -18,17 +25,27 @@ from napari_pathfm.cli._options import (
     show,
     weights_of,
 )
+from napari_pathfm.errors import OutputError, PathfmError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterator
 
-    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.embeddings import SlideEntry, SlideReport
+    from napari_pathfm.encoders import EncoderSpec
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     parser = verbs.add_parser("embed", help="embed the tissue of slides")
-    parser.add_argument("slides", type=Path, nargs="+", metavar="SLIDE")
+    parser.add_argument(
+        "slides",
+        type=Path,
+        nargs="+",
+        metavar="SLIDE",
+        help="a slide, a folder of slides, a pattern such as 'study/**/*.svs', or a "
+        "CSV with the columns slide,mpp",
+    )
     parser.add_argument(
         "--encoder",
         metavar="NAME",
@@ -54,76 +71,135 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_exact(parser)
     add_icc(parser)
     add_device(parser)
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="encode in N processes of this machine; with several CUDA cards, they "
+        "take turns",
+    )
+    where.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="encode on the workers of a dask.distributed scheduler: tcp://host:8786, "
+        "or its scheduler file",
+    )
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR")
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write the report as JSON too, anew after each slide",
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
 
-def run(options: argparse.Namespace) -> None:
-    """Embed each slide and report."""
-    from napari_pathfm.encoders import default_encoder, encoder_spec, load_encoder
-    from napari_pathfm.slides import open_slide
+def run(options: argparse.Namespace) -> int:
+    """Embed each slide and report; 1 if any has failed."""
+    from napari_pathfm.embeddings import RunSettings, SlideReport, slide_entries
+    from napari_pathfm.encoders import default_encoder, encoder_spec
 
     spec = encoder_spec(options.encoder or default_encoder())
+    entries = slide_entries(options.slides, mpp=options.mpp)
+    settings = RunSettings(
+        stride=options.stride,
+        patches=options.patches,
+        scaled_decode=not options.exact,
+        icc=options.icc,
+    )
     # Every slide is looked at before the model is loaded, so that a wrong path or a
     # missing pixel size shows in a second and not after an hour.
-    for path in options.slides:
-        with open_slide(path, mpp=options.mpp) as slide:
-            slide.require_mpp()
-    encoder = load_encoder(
-        spec.name,
-        weights=weights_of(spec, options.weights),
-        device=options.device,
-        pooling=options.pooling,
-    )
-    reports = [_embed(path, encoder, options) for path in options.slides]
-    lines = [
-        f"{r['store']}: {r['tiles']} tiles, {r['embedded']} of them now"
-        + (f", {r['tiles_per_second']:g} tiles/s" if r["embedded"] else "")
-        for r in reports
-    ]
-    show(reports, lines, as_json=options.json)
+    reports: dict[SlideEntry, SlideReport] = {}
+    for entry in entries:
+        try:
+            settings.open(entry).close()
+        except PathfmError as error:
+            if len(entries) == 1:
+                raise
+            _tell(entry.path, error)
+            reports[entry] = SlideReport(entry.path, error=str(error))
+    good = [entry for entry in entries if entry not in reports]
+    keep = partial(_keep, options.report, entries, reports)
+    keep()
+    by_path = {entry.path: entry for entry in good}
+
+    def on_report(report: SlideReport) -> None:
+        reports[by_path[report.slide]] = report
+        keep()
+        if report.error is not None:
+            if len(entries) == 1:
+                raise PathfmError(report.error)
+            _tell(report.slide, report.error)
+
+    if good:
+        with _encoding(options, spec) as embed, named_bars("tile") as draw:
+            embed(
+                out=options.out,
+                entries=good,
+                settings=settings,
+                progress=draw,
+                on_report=on_report,
+            )
+    return _show([reports[entry] for entry in entries], as_json=options.json)
 
 
-def _embed(path: Path, encoder: Encoder, options: argparse.Namespace) -> dict[str, Any]:
-    from napari_pathfm.embeddings import embed_slide, store_path
-    from napari_pathfm.slides import open_slide, tile_grid
+@contextmanager
+def _encoding(
+    options: argparse.Namespace, spec: EncoderSpec
+) -> Iterator[Callable[..., object]]:
+    """Give what embeds: an encoder of this process, or those of a cluster's workers."""
+    from napari_pathfm import embeddings
+    from napari_pathfm.encoders import load_encoder
 
-    spec = encoder.spec
-    before: list[int] = []
-    began = time.monotonic()
-    with (
-        open_slide(
-            path,
-            mpp=options.mpp,
-            scaled_decode=not options.exact,
-            icc=options.icc,
-        ) as slide,
-        progress_bar(slide.name, "tile") as draw,
-    ):
-        grid = tile_grid(slide, px=spec.tile_px, mpp=spec.mpp, stride=options.stride)
-
-        def progress(done: int, total: int) -> None:
-            before.append(done)
-            draw(done, total)
-
-        store = embed_slide(
-            slide,
-            encoder,
-            store_path(options.out, slide, spec.name),
-            grid=grid,
-            patches=options.patches,
-            progress=progress,
+    weights = weights_of(spec, options.weights)
+    if options.workers is None and options.scheduler is None:
+        encoder = load_encoder(
+            spec.name, weights=weights, device=options.device, pooling=options.pooling
         )
-    seconds = time.monotonic() - began
-    embedded = before[-1] - before[0]
-    return {
-        "slide": str(path),
-        "store": str(store.path),
-        "tiles": len(grid),
-        "embedded": embedded,
-        "seconds": round(seconds, 2),
-        "tiles_per_second": round(embedded / seconds, 1),
-        "encoder": spec.name,
-        "weights_revision": encoder.revision,
-    }
+        yield partial(embeddings.embed_slides, encoder=encoder)
+        return
+    threads = None
+    if options.workers is not None:
+        threads = embeddings.threads_for(options.workers)
+    recipe = embeddings.EncoderRecipe(
+        spec, weights, options.device, options.pooling, threads
+    )
+    with embeddings.cluster_client(
+        options.scheduler, workers=options.workers
+    ) as client:
+        yield partial(embeddings.embed_slides_on, client, loader=recipe)
+
+
+def _tell(slide: Path, error: object) -> None:
+    print(f"napari-pathfm: {slide}: {error}", file=sys.stderr)
+
+
+def _show(reports: list[SlideReport], *, as_json: bool) -> int:
+    from napari_pathfm.embeddings import summary
+
+    lines = [report.line() for report in reports]
+    if len(reports) > 1:
+        lines.append(summary(reports))
+    show([report.to_json() for report in reports], lines, as_json=as_json)
+    return int(any(report.error is not None for report in reports))
+
+
+def _keep(
+    file: Path | None,
+    entries: list[SlideEntry],
+    reports: dict[SlideEntry, SlideReport],
+) -> None:
+    """Write what is known of the slides so far, whole or not at all."""
+    if file is None:
+        return
+    known = [reports[entry].to_json() for entry in entries if entry in reports]
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps(known, indent=2), encoding="utf-8")
+        os.replace(part, file)
+    except OSError as error:
+        raise OutputError(
+            f"{file} cannot be written: {error.strerror}; choose another --report"
+        ) from error

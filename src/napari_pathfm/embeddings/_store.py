@@ -5,46 +5,54 @@ A Zarr 3 group that any Zarr reader opens::
     zarr.open_group("slide.bundled.zarr")["features"][:]
 
 ``done`` says which rows hold a result; a row is marked only after its features are
-on disk, and Zarr replaces a chunk's file whole, so that a run killed at any moment
-leaves a store that tells the truth and can be resumed.
+on disk (fsync), and Zarr replaces a chunk's file whole, so that a run killed at any
+moment leaves a store that tells the truth and can be resumed. The attribute ``failed``
+lists the tiles that could not be read; their features are NaN and they are not done.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from napari_pathfm.errors import OutputError, StoreError
+from napari_pathfm.embeddings._disk import output_error, sync
+from napari_pathfm.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import zarr
     from numpy.typing import NDArray
 
-    from napari_pathfm.encoders import Encoder, Features
-    from napari_pathfm.slides import Slide, TileGrid
+    from napari_pathfm.encoders import Features
+    from napari_pathfm.slides import TileGrid
 
 FORMAT = "napari-pathfm embeddings"
 VERSION = 1
-_ROWS = 256  # rows in a chunk
-# What must agree before a store is resumed, in the words of the message.
-_IDENTITY = {
-    "encoder": "encoder",
-    "weights_revision": "weights",
-    "pooling": "pooling",
-    "slide_fingerprint": "slide",
-    "slide_mpp": "slide's pixel size",
-    "mpp": "tile mpp",
-    "tile_px": "tile size",
-    "grid": "tile grid",
-    "resampling": "way of resizing tiles",
-    "icc_applied": "use of the colour profile",
-    "patches": "choice of patch tokens",
-}
+
+
+@dataclass(frozen=True)
+class FailedTile:
+    """A tile that could not be read.
+
+    Attributes
+    ----------
+    row : int
+        Its row in the store.
+    x, y : int
+        Level-0 pixels of its top-left corner.
+    reason : str
+        One line.
+    """
+
+    row: int
+    x: int
+    y: int
+    reason: str
 
 
 class EmbeddingStore:
@@ -92,9 +100,18 @@ class EmbeddingStore:
         return np.asarray(self._array("done")[:])
 
     @property
+    def failed(self) -> tuple[FailedTile, ...]:
+        """Tiles that could not be read; another run tries them again."""
+        done = self.done
+        listed = (FailedTile(**entry) for entry in self.attrs.get("failed", ()))
+        return tuple(tile for tile in listed if not done[tile.row])
+
+    @property
     def complete(self) -> bool:
-        """Whether every tile is done."""
-        return bool(self.done.all())
+        """Whether every tile is done, or listed as one that cannot be read."""
+        settled = self.done
+        settled[[tile.row for tile in self.failed]] = True
+        return bool(settled.all())
 
     @property
     def grid(self) -> TileGrid:
@@ -104,106 +121,76 @@ class EmbeddingStore:
         return TileGrid.from_attrs(self.attrs["grid"], self.cells)
 
     def write(self, rows: NDArray[np.int64], features: Features) -> None:
-        """Put features of consecutive rows on disk, then mark them done.
+        """Put features on disk, then mark their rows done.
+
+        Parameters
+        ----------
+        rows : ndarray
+            int64 ``(N,)``, in any order.
+        features : Features
+            Of these rows.
 
         Raises
         ------
         OutputError
-            If the disk refuses.
+            If the disk refuses, or the store has gone.
         """
-        span = slice(int(rows[0]), int(rows[-1]) + 1)
+        order = np.argsort(rows)
+        rows = rows[order]
         try:
-            self._array("features")[span] = features.pooled.astype(np.float16)
-            if (patches := self.patches) is not None:
-                patches[span] = features.patches.astype(np.float16)
-            self._array("done")[span] = True
+            self._here()
+            self._put("features", rows, features.pooled[order])
+            if self.patches is not None:
+                self._put("patches", rows, features.patches[order])
+            self._put("done", rows, np.True_)
         except OSError as error:
-            raise OutputError(
-                f"{self.path} cannot be written ({error.strerror or error}): mend "
-                "space or permissions, then run again; what is done is kept"
-            ) from error
+            raise output_error(self.path, error) from error
 
+    def list_failed(self, tiles: Sequence[FailedTile]) -> None:
+        """Keep which tiles cannot be read; those listed before stay listed.
 
-def store_attrs(
-    slide: Slide, encoder: Encoder, grid: TileGrid, *, patches: bool
-) -> dict[str, Any]:
-    """Everything that makes two stores comparable or not, JSON-serialisable."""
-    from napari_pathfm import __version__
+        Raises
+        ------
+        OutputError
+            If the disk refuses, or the store has gone.
+        """
+        listed = {tile.row: tile for tile in (*self.failed, *tiles)}
+        entries = [asdict(listed[row]) for row in sorted(listed)]
+        if entries == self.attrs.get("failed", []):
+            return
+        try:
+            self._here()
+            if rows := sorted(tile.row for tile in tiles):
+                self._put("features", np.asarray(rows), np.float16("nan"))
+            self._group.attrs["failed"] = entries
+            sync([self.path / "zarr.json"])
+        except OSError as error:
+            raise output_error(self.path, error) from error
+        self.attrs["failed"] = entries
 
-    spec = encoder.spec
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "encoder": spec.name,
-        "weights_revision": encoder.revision,
-        "pooling": encoder.pooling,
-        "transform": {"mean": list(spec.mean), "std": list(spec.std)},
-        "tile_px": grid.px,
-        "mpp": grid.mpp,
-        "resampling": slide.resampling(grid.mpp),
-        "icc_applied": slide.icc_applied,
-        "dtype": "float16",
-        "patches": patches,
-        "slide": slide.path.name,
-        "slide_path": str(slide.path),
-        "slide_fingerprint": slide.fingerprint,
-        "slide_dimensions": list(slide.dimensions),
-        "slide_mpp": slide.require_mpp(),
-        "slide_mpp_source": slide.mpp_source,
-        "grid": grid.to_attrs(),
-        "software": f"napari-pathfm {__version__}",
-    }
+    def _here(self) -> None:
+        """Zarr would make a folder that has gone anew, and half a store in it."""
+        os.stat(self.path / "zarr.json")
 
-
-def create_store(
-    path: Path, attrs: dict[str, Any], grid: TileGrid, dim: int, patch_grid: int | None
-) -> EmbeddingStore:
-    """Make an empty store; it appears under its name only when it is whole.
-
-    Parameters
-    ----------
-    path : Path
-        Where.
-    attrs : dict
-        From `store_attrs`.
-    grid : TileGrid
-        Its tiles become the rows.
-    dim : int
-        Length of a feature.
-    patch_grid : int or None
-        Patches along a tile's side, if patch tokens are kept.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written.
-    """
-    import zarr
-
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    n = len(grid.coords)
-    rows = min(_ROWS, n)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        group = zarr.open_group(part, mode="w", zarr_format=3)
-        group.create_array("coords", data=grid.coords, chunks=(n, 2))
-        group.create_array("cells", data=grid.cells, chunks=(n, 2))
-        group.create_array("features", shape=(n, dim), chunks=(rows, dim), dtype="f2")
-        if patch_grid is not None:
-            shape = (patch_grid, patch_grid, dim)
-            group.create_array(
-                "patches", shape=(n, *shape), chunks=(min(8, n), *shape), dtype="f2"
-            )
-        group.create_array("done", shape=(n,), chunks=(n,), dtype="bool")
-        group.attrs.update(attrs)
-        os.rename(part, path)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}): "
-            "choose another folder with --out"
-        ) from error
-    return open_store(path, writable=True)
+    def _put(self, name: str, rows: NDArray[np.int64], values: Any) -> None:
+        """Write rows, ascending, of an array and wait until the disk has them."""
+        array = self._array(name)
+        rest = (slice(None),) * (array.ndim - 1)
+        if np.ndim(values):
+            values = values.astype(array.dtype)
+        # Stretches of rows are slices, which Zarr writes much faster than single rows.
+        stops = [*(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
+        start = 0
+        for stop in stops:
+            span = slice(int(rows[start]), int(rows[stop - 1]) + 1)
+            array[(span, *rest)] = values[start:stop] if np.ndim(values) else values
+            start = stop
+        zeros = ["0"] * (array.ndim - 1)
+        chunks = np.unique(rows // array.chunks[0]).tolist()
+        folder = self.path / name / "c"
+        # A chunk of nothing but zeros has no file.
+        files = (folder.joinpath(str(chunk), *zeros) for chunk in chunks)
+        sync(file for file in files if file.exists())
 
 
 def open_store(path: str | Path, *, writable: bool = False) -> EmbeddingStore:
@@ -229,36 +216,15 @@ def open_store(path: str | Path, *, writable: bool = False) -> EmbeddingStore:
     try:
         group = zarr.open_group(path, mode="r+" if writable else "r")
         kind, version = group.attrs.get("format"), group.attrs.get("version")
-        arrays = {"coords", "cells", "features", "done"} - set(group.array_keys())
+        # Asked one by one: a listing would meet what a killed run has left about.
+        missing = [n for n in ("coords", "cells", "features", "done") if n not in group]
     # Zarr raises many kinds for a folder that is no group or whose JSON is damaged.
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} is no embedding store, or it is damaged") from error
-    if kind != FORMAT or arrays:
+    if kind != FORMAT or missing:
         raise StoreError(f"{path} is no embedding store of napari-pathfm")
     if not isinstance(version, int) or version > VERSION:
         raise StoreError(
             f"{path} was written by a newer napari-pathfm (version {version}): upgrade"
         )
     return EmbeddingStore(path, group)
-
-
-def check_same(store: EmbeddingStore, attrs: dict[str, Any]) -> None:
-    """Refuse to resume a store that was made otherwise.
-
-    Raises
-    ------
-    StoreError
-        Naming what differs.
-    """
-    for key, words in _IDENTITY.items():
-        if store.attrs.get(key) != attrs[key]:
-            raise StoreError(
-                f"{store.path} was made with another {words} "
-                f"({_short(store.attrs.get(key))}, now {_short(attrs[key])}): "
-                "choose another --out, or delete it"
-            )
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -18,6 +18,7 @@ from napari_pathfm.exports._geojson import (
     write_geojson,
     write_objects,
 )
+from napari_pathfm.exports._h5 import export_store_h5
 from napari_pathfm.exports._layer_images import (
     export_layer_png,
     heatmap_from_layer,
@@ -45,6 +46,7 @@ from napari_pathfm.exports._placed_pixels import (
 )
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
 from napari_pathfm.exports._read_geojson import read_geojson
+from napari_pathfm.exports._read_h5 import import_h5
 from napari_pathfm.exports._sheet import export_animation, export_contact_sheet
 from napari_pathfm.exports._tables import object_table, tile_table, write_table
 from napari_pathfm.exports._tiles import (
@@ -71,9 +73,11 @@ __all__ = [
     "export_maps",
     "export_png",
     "export_store_geojson",
+    "export_store_h5",
     "heatmap_from_layer",
     "heatmap_pixels",
     "heatmap_tiles",
+    "import_h5",
     "is_our_picture",
     "layer_features",
     "layer_objects",

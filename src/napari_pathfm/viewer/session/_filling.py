@@ -102,7 +102,7 @@ class Filling:
         """
         if self.store is None:
             loaded = self._models.loaded_encoder(self.key.encoder)
-            self.store = finished_store(self._path, loaded)
+            self.store = finished_store(self._path, loaded, self._slide)
         if self.store is None:
             job.say("finding tissue")
             grid = self._grid(self.state.find_tissue())
@@ -141,7 +141,7 @@ class Filling:
         job.say("loading the encoder")
         encoder = self._models.encoder(self.key.encoder)
         self._stop_if(job)
-        path = path_for_run(self._path, encoder)
+        path = path_for_run(self._path, encoder, self._slide)
         job.say("")
         while True:
             focus = self.focus

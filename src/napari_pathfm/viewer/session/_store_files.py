@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.encoders import Encoder
+    from napari_pathfm.slides import Slide
 
 
 @dataclass(frozen=True)
@@ -46,33 +48,48 @@ class StoreKey:
         return cache / "embeddings" / folder / name
 
 
-def finished_store(path: Path, encoder: Encoder | None) -> EmbeddingStore | None:
-    """Open a store that is complete and, where the encoder is loaded, made by it.
+def finished_store(
+    path: Path, encoder: Encoder | None, slide: Slide
+) -> EmbeddingStore | None:
+    """Open a store that is complete, by its encoder, of the slide as it is read now.
+
+    The encoder counts where it is loaded.
 
     A finished store answers without its encoder: a slide that was embedded last week
     has its heatmap before PyTorch would be imported.
     """
-    from napari_pathfm.embeddings import open_store
+    from napari_pathfm.embeddings import fits_slide, open_store
 
     if not path.exists():
         return None
     store = open_store(path)
     if encoder is not None and store.attrs.get("weights_revision") != encoder.revision:
         return None
-    return store if store.complete else None
+    return store if store.complete and fits_slide(store, slide) else None
 
 
-def path_for_run(path: Path, encoder: Encoder) -> Path:
-    """Give where a run may write: elsewhere if other weights have filled this one."""
-    from napari_pathfm.embeddings import open_store
+def path_for_run(path: Path, encoder: Encoder, slide: Slide) -> Path:
+    """Give where a run may write: elsewhere if this store was made otherwise.
+
+    By other weights, or of tiles that were read another way (which stores of early
+    versions do not say): such a store is not touched.
+    """
+    from napari_pathfm.embeddings import fits_slide, open_store
 
     if not path.exists():
         return path
+    revision, fits = None, True
     try:
-        revision = open_store(path).attrs.get("weights_revision")
+        store = open_store(path)
     except StoreError:
-        revision = None
-    if revision == encoder.revision:
+        pass
+    else:
+        revision = store.attrs.get("weights_revision")
+        fits = fits_slide(store, slide)
+    if revision == encoder.revision and fits:
         return path
     tail = encoder.revision.rsplit(":", 1)[-1]
+    if not fits:
+        reading = f"{tail} {slide.reading} {slide.scaled_decode} {slide.icc_applied}"
+        tail = hashlib.sha256(reading.encode()).hexdigest()[:12]
     return path.with_name(f"{path.stem}-{tail}{path.suffix}")

@@ -1,0 +1,95 @@
+"""HDF5 features for and from other programs: ``export`` to them, ``import``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_pathfm.cli._options import add_json, add_mpp, show
+from napari_pathfm.errors import OutputError
+
+if TYPE_CHECKING:
+    import argparse
+
+H5 = (".h5", ".hdf5")
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Write a store to HDF5."""
+    from napari_pathfm.embeddings import open_store
+    from napari_pathfm.exports import export_store_h5
+
+    if len(options.inputs) != 1:
+        raise OutputError("export to HDF5 takes one store at a time")
+    written = export_store_h5(open_store(options.inputs[0]), options.out)
+    report = {"out": str(options.out), "tiles": written}
+    show(report, [f"{options.out}: {written} tiles"], as_json=options.json)
+
+
+def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb ``import``."""
+    parser = verbs.add_parser(
+        "import", help="a store from HDF5 features of TRIDENT, CLAM or `export`"
+    )
+    parser.add_argument("features", type=Path, metavar="FILE.h5")
+    parser.add_argument(
+        "--slide",
+        type=Path,
+        metavar="SLIDE",
+        help="whose features these are; needed for files of other programs",
+    )
+    add_mpp(parser)
+    parser.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="which encoder made them; needed for files of other programs",
+    )
+    parser.add_argument(
+        "--pooling",
+        choices=["cls", "cls+mean"],
+        help="what stands for a tile; unknown where not given",
+    )
+    parser.add_argument(
+        "--revision",
+        metavar="REV",
+        help="which weights, as a store of ours names them; unknown where not given",
+    )
+    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR")
+    add_json(parser)
+    parser.set_defaults(run=run_import)
+
+
+def run_import(options: argparse.Namespace) -> None:
+    """Make the store."""
+    from napari_pathfm.exports import import_h5
+    from napari_pathfm.slides import open_slide
+
+    name = (options.slide or options.features).stem
+    with ExitStack() as opened:
+        slide = None
+        if options.slide is not None:
+            slide = opened.enter_context(open_slide(options.slide, mpp=options.mpp))
+        store = import_h5(
+            options.features,
+            options.out / f"{name}.{options.encoder or 'imported'}.zarr",
+            slide=slide,
+            encoder=options.encoder,
+            pooling=options.pooling,
+            revision=options.revision,
+        )
+    attrs = store.attrs
+    report = {
+        "store": str(store.path),
+        "tiles": int(store.done.sum()),
+        "encoder": attrs["encoder"],
+        "weights_revision": attrs["weights_revision"],
+        "pooling": attrs["pooling"],
+    }
+    line = f"{store.path}: {report['tiles']} tiles"
+    asked = {"revision": attrs["weights_revision"], "pooling": attrs["pooling"]}
+    unknown = [name for name, value in asked.items() if value == "unknown"]
+    if unknown:
+        words = " and ".join(unknown)
+        line += f"; {words} unknown, so they are compared with no other store"
+    show(report, [line], as_json=options.json)

@@ -1,0 +1,144 @@
+"""What a store was made of and how; which stores may meet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_pathfm.embeddings._store import FORMAT, VERSION
+from napari_pathfm.errors import StoreError
+
+if TYPE_CHECKING:
+    from napari_pathfm.embeddings._store import EmbeddingStore
+    from napari_pathfm.embeddings._worker import EncoderFacts
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.slides import Slide, TileGrid
+
+# What must agree before a store is resumed, in the words of the message.
+_IDENTITY = {
+    "encoder": "encoder",
+    "weights_revision": "weights",
+    "pooling": "pooling",
+    "slide_fingerprint": "slide",
+    "slide_mpp": "slide's pixel size",
+    "mpp": "tile mpp",
+    "tile_px": "tile size",
+    "grid": "tile grid",
+    "resampling": "way of resizing tiles",
+    "icc_applied": "use of the colour profile",
+    "patches": "choice of patch tokens",
+}
+
+
+def store_attrs(
+    slide: Slide, encoder: Encoder | EncoderFacts, grid: TileGrid, *, patches: bool
+) -> dict[str, Any]:
+    """Everything that makes two stores comparable or not, JSON-serialisable."""
+    spec = encoder.spec
+    return {
+        **slide_attrs(slide, grid),
+        "encoder": spec.name,
+        "weights_revision": encoder.revision,
+        "pooling": encoder.pooling,
+        "transform": {"mean": list(spec.mean), "std": list(spec.std)},
+        "resampling": slide.resampling(grid.mpp),
+        "icc_applied": slide.icc_applied,
+        "patches": patches,
+    }
+
+
+def slide_attrs(slide: Slide, grid: TileGrid) -> dict[str, Any]:
+    """Give that part of a store's attributes which any encoder's would have."""
+    from napari_pathfm import __version__
+
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "tile_px": grid.px,
+        "mpp": grid.mpp,
+        "dtype": "float16",
+        "slide": slide.path.name,
+        "slide_path": str(slide.path),
+        "slide_fingerprint": slide.fingerprint,
+        "slide_dimensions": list(slide.dimensions),
+        "slide_mpp": slide.require_mpp(),
+        "slide_mpp_source": slide.mpp_source,
+        "grid": grid.to_attrs(),
+        "software": f"napari-pathfm {__version__}",
+    }
+
+
+def check_same(store: EmbeddingStore, attrs: dict[str, Any]) -> None:
+    """Refuse to resume a store that was made otherwise.
+
+    Raises
+    ------
+    StoreError
+        Naming what differs.
+    """
+    for key, words in _IDENTITY.items():
+        if store.attrs.get(key) != attrs[key]:
+            raise StoreError(
+                f"{store.path} was made with another {words} "
+                f"({_short(store.attrs.get(key))}, now {_short(attrs[key])}): "
+                "choose another --out, or delete it"
+            )
+
+
+# What must agree before vectors of two stores are compared.
+_COMPARABLE = (
+    "encoder",
+    "weights_revision",
+    "pooling",
+    "mpp",
+    "tile_px",
+    "icc_applied",
+)
+
+
+def check_comparable(first: EmbeddingStore, second: EmbeddingStore) -> None:
+    """Refuse to compare vectors that do not belong together.
+
+    Weights count by their checksum, wherever they came from. What a store does not
+    know (imported features seldom say which weights made them) is like nothing else.
+
+    Raises
+    ------
+    StoreError
+        Naming what differs or is unknown.
+    """
+    for key in _COMPARABLE:
+        ours, theirs = (store.attrs.get(key) for store in (first, second))
+        for store, value in ((first, ours), (second, theirs)):
+            if value is None or value == "unknown":
+                raise StoreError(
+                    f"{store.path} does not say its {_IDENTITY[key]}: it can be "
+                    "compared with no other store"
+                )
+        if key == "weights_revision":
+            same = str(ours).rpartition(":")[2] == str(theirs).rpartition(":")[2]
+        else:
+            same = ours == theirs
+        if not same:
+            raise StoreError(
+                f"{first.path} and {second.path} cannot be compared: another "
+                f"{_IDENTITY[key]} ({_short(ours)} and {_short(theirs)})"
+            )
+
+
+def fits_slide(store: EmbeddingStore, slide: Slide) -> bool:
+    """Whether a store was made of a slide's pixels as they would be read now.
+
+    Early versions did not say how they resized tiles; their stores fit no slide, as
+    `embed_slide` takes none of them up again.
+    """
+    attrs = store.attrs
+    return attrs.get("slide_fingerprint") == slide.fingerprint and (
+        attrs.get("slide_mpp") == slide.mpp
+        and attrs.get("resampling") == slide.resampling(float(attrs["mpp"]))
+        and attrs.get("icc_applied") == slide.icc_applied
+    )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,123 @@
+"""Where the tiles of another program's HDF5 file lie on a slide."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pathfm.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_pathfm.slides import Slide, TileGrid
+
+# A lattice much finer than its tiles is none: its map would be dots in the void.
+_FINEST = 16
+
+
+def foreign_grid(
+    file: Path, slide: Slide, coords: NDArray[np.int64], told: Mapping[str, Any]
+) -> tuple[TileGrid, NDArray[np.int64]]:
+    """Lay the grid that holds the tiles.
+
+    Parameters
+    ----------
+    file : Path
+        For messages.
+    slide : Slide
+        With a known pixel size.
+    coords : ndarray
+        int64 ``(N, 2)``: level-0 ``(x, y)``.
+    told : mapping
+        Attributes of the file's ``coords``.
+
+    Returns
+    -------
+    grid : TileGrid
+        Its rows are those of the file.
+    rows : ndarray
+        int64 ``(N,)``.
+
+    Raises
+    ------
+    StoreError
+        If the tiles' size is not said, they lie beyond the slide, twice at one place,
+        or on no common lattice.
+    MissingMppError
+        If the slide's pixel size is unknown.
+    """
+    from napari_pathfm.slides import TileGrid
+
+    px, side = _size(file, slide, told)
+    width, height = slide.dimensions
+    said = tuple(told.get(key) for key in ("level0_width", "level0_height"))
+    if None not in said and said != slide.dimensions:
+        raise StoreError(
+            f"{file} belongs to a slide of {said[0]} x {said[1]} px, and "
+            f"{slide.path.name} has {width} x {height}"
+        )
+    if (coords < -side).any() or (coords >= (width, height)).any():
+        raise StoreError(f"{file} has tiles beyond {slide.path.name}: another slide's?")
+    stride = _stride(file, coords, px, side, told)
+    origin = coords.min(0) % stride
+    cells = (coords - origin) // stride
+    cells -= (floor := np.minimum(cells.min(0), 0))
+    origin += floor * stride
+    if len(np.unique(cells, axis=0)) < len(cells):
+        raise StoreError(f"{file} has two tiles at one place")
+    columns, rows = (cells.max(0) + 1).tolist()
+    grid = {
+        "px": px,
+        "mpp": slide.require_mpp() * side / px,
+        "tile_size": side,
+        "stride": stride,
+        "origin": origin.tolist(),
+        "shape": [rows, columns],
+        "mask": {},
+    }
+    return TileGrid.from_attrs(grid, cells[:, ::-1]), np.arange(len(coords))
+
+
+def _size(file: Path, slide: Slide, told: Mapping[str, Any]) -> tuple[int, float]:
+    """Side of a tile in the pixels that the encoder was given, and in level 0."""
+    px = told.get("patch_size")
+    own, target = told.get("level0_magnification"), told.get("target_magnification")
+    if px and told.get("patch_size_level0"):
+        return int(px), float(told["patch_size_level0"])
+    if px and own and target:
+        return int(px), float(px) * float(own) / float(target)
+    level = told.get("patch_level")
+    if px and level is not None and 0 <= int(level) < len(slide.levels):
+        custom = float(told.get("custom_downsample") or 1)
+        return int(px), float(px) * slide.levels[int(level)].downsample * custom
+    raise StoreError(
+        f"{file} does not say how large its tiles are: its coords need the attributes "
+        "patch_size and patch_size_level0 (TRIDENT) or patch_level (CLAM)"
+    )
+
+
+def _stride(
+    file: Path,
+    coords: NDArray[np.int64],
+    px: int,
+    side: float,
+    told: Mapping[str, Any],
+) -> int:
+    """Level-0 pixels from tile to tile: as was said, or as the places have it."""
+    apart = int(np.gcd.reduce(np.abs(coords - coords[0]).reshape(-1)))
+    overlap = float(told.get("overlap") or 0) * side / px
+    said = round(side - overlap)
+    if said > 0 and apart % said == 0:  # apart is 0 where there is one tile
+        return said
+    if apart * _FINEST < side:
+        raise StoreError(
+            f"{file} lays its tiles on no common lattice (CLAM begins anew at each "
+            "piece of tissue), which a heatmap needs: embed the slide here, or take "
+            "TRIDENT's coordinates"
+        )
+    return apart

@@ -1,0 +1,283 @@
+"""HDF5 features: the layout of TRIDENT and CLAM, there and back, nothing guessed."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from napari_pathfm.cli import main
+from napari_pathfm.embeddings import (
+    check_comparable,
+    embed_slide,
+    import_features,
+    open_store,
+    slide_attrs,
+)
+from napari_pathfm.encoders import encoder_spec
+from napari_pathfm.errors import PathfmError, StoreError, UnknownModelError
+from napari_pathfm.exports import export_store_h5, import_h5
+from napari_pathfm.heatmaps import similarity
+from napari_pathfm.slides import draw_slide, open_slide, tile_grid
+
+h5py = pytest.importorskip("h5py")
+
+
+def make_store(slide, path, seed=0, failed=(), **attrs):
+    """A store as a run would have left it, of random features."""
+    grid = tile_grid(slide)
+    rows = np.setdiff1d(np.arange(len(grid)), failed)
+    features = np.random.default_rng(seed).normal(size=(len(rows), 192))
+    places = [(row, *grid.coords[row].tolist()) for row in failed]
+    names = ("row", "x", "y", "reason")
+    attrs = {
+        **slide_attrs(slide, grid),
+        "slide_path": str(slide.path),
+        "encoder": "bundled",
+        "weights_revision": "bundled:0123456789ab",
+        "pooling": "cls",
+        "resampling": slide.resampling(0.5),
+        "icc_applied": False,
+        "patches": False,
+        "failed": [dict(zip(names, (*p, "damaged"), strict=True)) for p in places],
+        **attrs,
+    }
+    return import_features(path, attrs, grid, rows, features.astype(np.float32))
+
+
+@pytest.fixture
+def store(slide, tmp_path):
+    return make_store(slide, tmp_path / "s.zarr")
+
+
+def write_h5(path, features, coords, **attrs):
+    with h5py.File(path, "w") as file:
+        file["features"] = features
+        file["coords"] = coords
+        file["coords"].attrs.update(attrs)
+    return path
+
+
+TRIDENT = {
+    "patch_size": 256,
+    "patch_size_level0": 256,
+    "level0_magnification": 20,
+    "target_magnification": 20,
+    "overlap": 0,
+    "name": "drawn",
+    "savetodir": "somewhere",
+}
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Twelve tiles of 256 px, as TRIDENT writes them."""
+    places = np.stack(np.meshgrid(np.arange(4), np.arange(3)), -1).reshape(-1, 2) * 256
+    features = np.random.default_rng(1).normal(size=(12, 192)).astype(np.float32)
+    return write_h5(tmp_path / "t.h5", features, places, **TRIDENT), features, places
+
+
+def test_what_is_written_is_what_those_programs_read(store, slide, tmp_path):
+    assert export_store_h5(store, tmp_path / "x.h5") == len(store.coords)
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file["features"].dtype == np.float32
+        assert file["coords"].dtype == np.int64
+        np.testing.assert_array_equal(file["features"][:], store.features)
+        np.testing.assert_array_equal(file["coords"][:], store.coords)
+        told = dict(file["coords"].attrs)
+        made = dict(file["features"].attrs)
+        text = json.dumps(file.attrs["napari_pathfm"])
+    width, height = slide.dimensions
+    assert (told["level0_width"], told["level0_height"]) == (width, height)
+    assert (told["patch_size"], told["patch_size_level0"]) == (224, 224)
+    assert (told["level0_magnification"], told["target_magnification"]) == (20, 20)
+    assert (told["overlap"], told["name"], told["patch_level"]) == (0, "drawn", 0)
+    assert (told["mpp"], told["level0_mpp"]) == (0.5, 0.5)
+    assert (made["encoder"], made["pooling"]) == ("bundled", "cls")
+    assert made["weights_revision"] == "bundled:0123456789ab"
+    assert str(slide.path.parent) not in text  # folders stay where they are
+
+
+def test_tiles_of_no_level_and_with_overlap(tmp_path):
+    draw_slide(tmp_path / "fine.tif", width=1200, height=1000, mpp=0.25, levels=1)
+    with open_slide(tmp_path / "fine.tif") as fine:
+        grid = tile_grid(fine, stride=168)
+        attrs = make_store(fine, tmp_path / "f.zarr").attrs | {"grid": grid.to_attrs()}
+    from napari_pathfm.exports._h5 import coords_attrs
+
+    told = coords_attrs(attrs)
+    assert (told["patch_size_level0"], told["overlap"]) == (448, 56)
+    assert (told["level0_magnification"], told["target_magnification"]) == (40, 20)
+    assert "patch_level" not in told
+
+
+def test_there_and_back_is_the_same_store(slide, tmp_path):
+    store = make_store(slide, tmp_path / "s.zarr", failed=[1, 4])
+    assert store.complete
+    export_store_h5(store, tmp_path / "x.h5")
+    again = import_h5(tmp_path / "x.h5", tmp_path / "a.zarr", slide=slide)
+    np.testing.assert_array_equal(again.features, store.features)
+    np.testing.assert_array_equal(again.coords, store.coords)
+    np.testing.assert_array_equal(again.done, store.done)
+    assert again.failed == store.failed
+    check_comparable(store, again)
+    for key, value in store.attrs.items():
+        assert again.attrs[key] == value
+    assert again.attrs["imported_from"] == "x.h5"
+    import_h5(tmp_path / "x.h5", tmp_path / "a.zarr")  # nothing left to do
+
+
+def test_an_unfinished_store_is_not_exported(store, tmp_path):
+    store._group["done"][0] = False
+    with pytest.raises(StoreError, match="unfinished"):
+        export_store_h5(open_store(store.path), tmp_path / "x.h5")
+    assert not (tmp_path / "x.h5").exists()
+
+
+def test_trident_features_become_a_store(foreign, slide, tmp_path):
+    file, features, places = foreign
+    store = import_h5(file, tmp_path / "s.zarr", slide=slide, encoder="bundled")
+    np.testing.assert_array_equal(store.coords, places)
+    np.testing.assert_allclose(store.features, features, rtol=1e-3, atol=1e-4)
+    assert store.complete
+    assert (store.attrs["tile_px"], store.attrs["mpp"]) == (256, 0.5)
+    assert (store.attrs["weights_revision"], store.attrs["pooling"]) == ("unknown",) * 2
+    assert store.attrs["imported_attributes"]["coords"] == TRIDENT
+    heatmap = similarity(store, like=[(300, 300)])
+    assert heatmap.values.shape == (3, 4)
+    assert heatmap.values[1, 1] == pytest.approx(1, abs=1e-3)
+
+
+def test_unknown_origin_is_compared_with_nothing(foreign, slide, tmp_path):
+    file, *_ = foreign
+    encoder = SimpleNamespace(
+        spec=encoder_spec("bundled"),
+        revision="bundled:0",
+        pooling="cls",
+        feature_dim=192,
+    )
+    unknown = import_h5(file, tmp_path / "u.zarr", slide=slide, encoder="bundled")
+    with pytest.raises(StoreError, match="does not say its weights"):
+        check_comparable(unknown, unknown)
+    with pytest.raises(StoreError, match="another weights"):
+        embed_slide(slide, encoder, unknown.path, grid=unknown.grid)
+    ours = make_store(slide, tmp_path / "o.zarr", weights_revision="hub@main:aa")
+    other = make_store(slide, tmp_path / "p.zarr", weights_revision="local:bb")
+    same = make_store(slide, tmp_path / "q.zarr", weights_revision="local:aa")
+    check_comparable(ours, same)
+    with pytest.raises(StoreError, match="another weights"):
+        check_comparable(ours, other)
+
+
+def test_clam_features_and_a_batch_of_one(slide, tmp_path):
+    places = np.array([[0, 0], [448, 0], [448, 448]])
+    level = {"patch_size": 224, "patch_level": 1, "downsample": [2.0, 2.0]}
+    file = write_h5(tmp_path / "c.h5", np.ones((1, 3, 384), "f4"), places, **level)
+    store = import_h5(file, tmp_path / "s.zarr", slide=slide, encoder="bundled")
+    assert store.grid.tile_size == store.grid.stride == 448
+    assert store.attrs["mpp"] == 1.0
+    np.testing.assert_array_equal(store.coords, places)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"encoder": None}, "which encoder"),
+        ({"encoder": "h0-mini"}, "768 or 1536"),
+        ({"pooling": "cls+mean"}, "bundled makes 384"),
+        ({"slide": None}, "--slide"),
+    ],
+)
+def test_what_the_file_does_not_say_must_be_said(
+    foreign, slide, tmp_path, change, says
+):
+    file, *_ = foreign
+    given = {"slide": slide, "encoder": "bundled", **change}
+    with pytest.raises(StoreError, match=says):
+        import_h5(file, tmp_path / "s.zarr", **given)
+    with pytest.raises(UnknownModelError):
+        import_h5(file, tmp_path / "s.zarr", slide=slide, encoder="resnet")
+    assert not (tmp_path / "s.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("features", "coords", "attrs", "says"),
+    [
+        (np.ones((2, 192)), [[0, 0], [7, 3]], TRIDENT, "no common lattice"),
+        (np.ones((2, 192)), [[0, 0], [0, 0]], TRIDENT, "two tiles at one place"),
+        (np.ones((2, 192)), [[0, 0], [0, 99840]], TRIDENT, "beyond drawn.tif"),
+        (np.ones((2, 192)), [[0, 0], [256, 0]], {}, "how large its tiles"),
+        (np.ones((3, 192)), [[0, 0], [256, 0]], TRIDENT, r"not \(N, D\)"),
+        (np.full((1, 192), np.nan), [[0, 0]], TRIDENT, "for float16"),
+        (np.full((1, 192), 1e6), [[0, 0]], TRIDENT, "for float16"),
+        (
+            np.ones((1, 192)),
+            [[0, 0]],
+            {**TRIDENT, "level0_width": 5, "level0_height": 5},
+            "a slide of 5 x 5",
+        ),
+    ],
+)
+def test_files_that_do_not_fit_are_one_line(
+    slide, tmp_path, features, coords, attrs, says
+):
+    file = write_h5(tmp_path / "bad.h5", features, np.array(coords), **attrs)
+    with pytest.raises(StoreError, match=says):
+        import_h5(file, tmp_path / "s.zarr", slide=slide, encoder="bundled")
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_what_is_no_such_file(tmp_path, slide):
+    (tmp_path / "text.h5").write_text("x")
+    with h5py.File(tmp_path / "empty.h5", "w"):
+        pass
+    for name, says in (("text.h5", "HDF5"), ("empty.h5", "features")):
+        with pytest.raises(StoreError, match=says):
+            import_h5(tmp_path / name, tmp_path / "s.zarr", slide=slide)
+
+
+def test_own_files_are_not_said_otherwise(store, tmp_path):
+    export_store_h5(store, tmp_path / "x.h5")
+    with pytest.raises(StoreError, match="leave --pooling out"):
+        import_h5(tmp_path / "x.h5", tmp_path / "a.zarr", pooling="cls+mean")
+    draw_slide(tmp_path / "other.tif", width=600, height=500, levels=1)
+    with (
+        open_slide(tmp_path / "other.tif") as other,
+        pytest.raises(StoreError, match=r"belongs to drawn\.tif"),
+    ):
+        import_h5(tmp_path / "x.h5", tmp_path / "a.zarr", slide=other)
+
+
+def test_without_h5py_it_says_what_to_install(store, tmp_path, monkeypatch):
+    from napari_pathfm.exports import _h5
+
+    def missing(name):
+        raise ImportError(name)
+
+    monkeypatch.setattr(_h5, "import_module", missing)
+    with pytest.raises(PathfmError, match=r"napari-pathfm\[h5\]"):
+        export_store_h5(store, tmp_path / "x.h5")
+
+
+def test_from_the_shell(store, slide, foreign, tmp_path, capsys):
+    out = str(tmp_path / "x.h5")
+    assert main(["export", str(store.path), "--out", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tiles"] == len(store.coords)
+    assert main(["import", out, "--out", str(tmp_path)]) == 0
+    assert "unknown" not in capsys.readouterr().out
+    file, *_ = foreign
+    arguments = [
+        "import",
+        str(file),
+        "--slide",
+        str(slide.path),
+        "--out",
+        str(tmp_path),
+    ]
+    assert main(arguments) == 1
+    assert "--encoder" in capsys.readouterr().err
+    assert main([*arguments, "--encoder", "bundled", "--pooling", "cls"]) == 0
+    assert "revision unknown" in capsys.readouterr().out
+    assert open_store(tmp_path / "drawn.bundled.zarr").attrs["pooling"] == "cls"
