@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
 DIM = 768
 ROUNDS = 7
-ATTRS = {"encoder": "random", "slide_mpp": 0.5, "mpp": 0.5, "tile_px": 224}
+ATTRS = {"encoder": "random", "weights_revision": "0", "pooling": "cls"}
+ATTRS |= {"slide_mpp": 0.5, "mpp": 0.5, "tile_px": 224, "icc_applied": False}
 
 
 def lattice(n: int) -> TileGrid:

@@ -13,6 +13,7 @@ ATTRS = {
     "pooling": "cls",
     "tile_px": 10,
     "mpp": 0.5,
+    "icc_applied": False,
     "slide_mpp": 0.5,
     "slide": "made.svs",
     "slide_fingerprint": "f" * 8,

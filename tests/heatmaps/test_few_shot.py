@@ -157,14 +157,31 @@ def test_one_class_is_not_enough(vectors):
 
 def test_vectors_of_another_kind_are_refused(vectors):
     classifier = fit_few_shot(vectors, labelled(SPREAD))
-    for key, words in (("encoder", "encoder"), ("pooling", "pooling"), ("mpp", "mpp")):
+    for key, words in (
+        ("encoder", "encoder"),
+        ("pooling", "pooling"),
+        ("mpp", "tile mpp"),
+    ):
         attrs = ATTRS | {key: "another"}
         done = np.ones(len(vectors), bool)
         other = UnitVectors(
             vectors.block(slice(None)), vectors.grid, done, attrs, "other"
         )
-        with pytest.raises(StoreError, match=f"their {words} differs"):
+        with pytest.raises(StoreError, match=f"another {words}"):
             classifier.probabilities(other)
+
+
+def test_vectors_of_unknown_origin_are_only_like_themselves(vectors):
+    done = np.ones(len(vectors), bool)
+    units = vectors.block(slice(None))
+    attrs = ATTRS | {"weights_revision": "unknown"}
+    foreign = UnitVectors(units, vectors.grid, done, attrs, "foreign")
+    classifier = fit_few_shot(foreign, labelled(SPREAD))
+    assert not np.isnan(classifier.probabilities(foreign)).any()
+    elsewhere = attrs | {"slide": "b.svs", "slide_fingerprint": "b"}
+    other = UnitVectors(units, vectors.grid, done, elsewhere, "other")
+    with pytest.raises(StoreError, match="does not say its weights"):
+        classifier.probabilities(other)
 
 
 def test_a_classifier_works_on_another_slide(vectors):

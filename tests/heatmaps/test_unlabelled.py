@@ -140,7 +140,7 @@ def test_search_finds_the_same_tile_on_another_slide(store, copy):
 def test_search_refuses_what_cannot_be_compared(store, copy):
     copy.attrs = copy.attrs | {"weights_revision": "another"}
     try:
-        with pytest.raises(StoreError, match="their weights differs"):
+        with pytest.raises(StoreError, match="another weights"):
             search(store, [middle(store, 4)], [copy])
     finally:
         copy.attrs = store.attrs | {}

@@ -8,6 +8,8 @@ from napari_pathfm.embeddings._store import FORMAT, VERSION
 from napari_pathfm.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_pathfm.embeddings._store import EmbeddingStore
     from napari_pathfm.embeddings._worker import EncoderFacts
     from napari_pathfm.encoders import Encoder
@@ -95,11 +97,20 @@ _COMPARABLE = (
 )
 
 
-def check_comparable(first: EmbeddingStore, second: EmbeddingStore) -> None:
+def check_comparable(
+    first: Mapping[str, Any], second: Mapping[str, Any], names: tuple[str, str]
+) -> None:
     """Refuse to compare vectors that do not belong together.
 
-    Weights count by their checksum, wherever they came from. What a store does not
-    know (imported features seldom say which weights made them) is like nothing else.
+    Weights count by their checksum, wherever they came from. What is not known (imported
+    features seldom say which weights made them) is like nothing else.
+
+    Parameters
+    ----------
+    first, second : mapping
+        Attributes of a store, or the provenance of something made from one.
+    names : (str, str)
+        What they are, for people.
 
     Raises
     ------
@@ -107,12 +118,12 @@ def check_comparable(first: EmbeddingStore, second: EmbeddingStore) -> None:
         Naming what differs or is unknown.
     """
     for key in _COMPARABLE:
-        ours, theirs = (store.attrs.get(key) for store in (first, second))
-        for store, value in ((first, ours), (second, theirs)):
+        ours, theirs = first.get(key), second.get(key)
+        for name, value in zip(names, (ours, theirs), strict=True):
             if value is None or value == "unknown":
                 raise StoreError(
-                    f"{store.path} does not say its {_IDENTITY[key]}: it can be "
-                    "compared with no other store"
+                    f"{name} does not say its {_IDENTITY[key]}: it can be "
+                    "compared with nothing else"
                 )
         if key == "weights_revision":
             same = str(ours).rpartition(":")[2] == str(theirs).rpartition(":")[2]
@@ -120,7 +131,7 @@ def check_comparable(first: EmbeddingStore, second: EmbeddingStore) -> None:
             same = ours == theirs
         if not same:
             raise StoreError(
-                f"{first.path} and {second.path} cannot be compared: another "
+                f"{names[0]} and {names[1]} cannot be compared: another "
                 f"{_IDENTITY[key]} ({_short(ours)} and {_short(theirs)})"
             )
 

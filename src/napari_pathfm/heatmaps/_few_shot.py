@@ -67,9 +67,13 @@ class FewShot:
         StoreError
             The vectors come from another encoder, revision, pooling or tile size.
         """
-        from napari_pathfm.heatmaps._comparable import check_comparable
+        from napari_pathfm.embeddings import check_comparable
 
-        check_comparable(self.provenance, vectors.attrs, "the classifier", vectors.name)
+        own = passed_on(vectors.attrs)
+        # What it was fitted to may be of unknown origin, and is like itself all the same.
+        if any(self.provenance.get(key) != value for key, value in own.items()):
+            names = ("the classifier", vectors.name)
+            check_comparable(self.provenance, vectors.attrs, names)
         chances = softmax(self.logits(vectors) / self.temperature)
         chances[~vectors.done] = np.nan
         return chances

@@ -27,6 +27,7 @@ _PASSED_ON = (
     "slide_mpp",
     "tile_px",
     "mpp",
+    "icc_applied",
     "software",
 )
 

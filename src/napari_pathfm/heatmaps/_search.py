@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from napari_pathfm.errors import StoreError
-from napari_pathfm.heatmaps._comparable import check_comparable
 from napari_pathfm.heatmaps._places import embedded_rows
 from napari_pathfm.heatmaps._vectors import UnitVectors, normalised
 
@@ -72,6 +71,8 @@ def search(
     OutsideSlideError
         A place holds no tissue.
     """
+    from napari_pathfm.embeddings import check_comparable
+
     if not places:
         raise StoreError("search needs at least one place to look for")
     own = UnitVectors.of(query)
@@ -80,10 +81,11 @@ def search(
         np.stack([normalised(own.rows(found).mean(0)) for found in rows]).mean(0)
     )
     for store in stores:
-        check_comparable(own.attrs, store.attrs, own.name, store.path.name)
+        if not _same(store, query):
+            check_comparable(own.attrs, store.attrs, (own.name, store.path.name))
     hits: list[Hit] = []
     for store in stores:
-        same = store.path.resolve() == query.path.resolve()
+        same = _same(store, query)
         vectors = own if same else UnitVectors.of(store)
         scores = vectors.dot(direction)
         scores[~vectors.done] = -2
@@ -92,6 +94,10 @@ def search(
         hits += _best(store, vectors, scores, n)
     hits.sort(key=lambda hit: -hit.score)
     return hits[:n]
+
+
+def _same(one: EmbeddingStore, other: EmbeddingStore) -> bool:
+    return one.path.resolve() == other.path.resolve()
 
 
 def _best(
