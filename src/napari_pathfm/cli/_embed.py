@@ -32,7 +32,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--encoder",
         metavar="NAME",
-        help="h0-mini as soon as its weights are here, else bundled; see `models`",
+        help="a name that `models` lists, or a file that describes an encoder, such as "
+        "my-vit.toml; h0-mini as soon as its weights are here, else bundled",
     )
     add_weights(parser, "encoder")
     parser.add_argument(
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
         with open_slide(path, mpp=options.mpp) as slide:
             slide.require_mpp()
     encoder = load_encoder(
-        spec.name,
+        spec,
         weights=weights_of(spec, options.weights),
         device=options.device,
         pooling=options.pooling,

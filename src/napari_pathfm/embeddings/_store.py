@@ -34,6 +34,7 @@ _ROWS = 256  # rows in a chunk
 # What must agree before a store is resumed, in the words of the message.
 _IDENTITY = {
     "encoder": "encoder",
+    "encoder_spec": "description of the encoder",
     "weights_revision": "weights",
     "pooling": "pooling",
     "slide_fingerprint": "slide",
@@ -135,6 +136,7 @@ def store_attrs(
         "format": FORMAT,
         "version": VERSION,
         "encoder": spec.name,
+        "encoder_spec": spec.digest,
         "weights_revision": encoder.revision,
         "pooling": encoder.pooling,
         "transform": {"mean": list(spec.mean), "std": list(spec.std)},

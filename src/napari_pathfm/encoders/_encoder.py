@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_pathfm import weights as weight_files
-from napari_pathfm.encoders._catalogue import encoder_spec
 from napari_pathfm.encoders._spec import POOLINGS
-from napari_pathfm.errors import PathfmError, WeightsError
+from napari_pathfm.errors import PathfmError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
     from numpy.typing import NDArray
 
@@ -80,7 +76,7 @@ class Encoder:
         self.spec = spec
         self.revision = revision
         self.device = device
-        self.pooling = _known(pooling or spec.pooling)
+        self.pooling = known_pooling(pooling or spec.pooling)
         self.feature_dim = spec.dim * len(self.pooling.split("+"))
         self._network = network.to(device).eval().requires_grad_(False)
         as_image = (1, 3, 1, 1)
@@ -143,80 +139,8 @@ class Encoder:
             )
 
 
-def load_encoder(
-    name: str = "bundled",
-    *,
-    weights: str | Path | None = None,
-    device: str = "auto",
-    pooling: str | None = None,
-) -> Encoder:
-    """Load an encoder of the catalogue.
-
-    Parameters
-    ----------
-    name : str
-        ``"bundled"``, ``"h0-mini"``, ...
-    weights : path, optional
-        A folder laid out as the published repository, or a weight file; else the
-        bundled file or the hub.
-    device : str
-        ``"auto"`` (CUDA, then Apple's MPS, then CPU) or a torch device.
-    pooling : {"cls", "cls+mean"}, optional
-        What stands for a tile in a store; the catalogue's choice where not given.
-
-    Raises
-    ------
-    UnknownModelError
-        If the catalogue has no such name.
-    WeightsError
-        If the weights cannot be had, or do not fit the architecture exactly.
-    """
-    import torch
-
-    from napari_pathfm.encoders._device import choose_device
-    from napari_pathfm.encoders._vit import build_vit
-
-    spec = encoder_spec(name)
-    if pooling is not None:
-        _known(pooling)
-    path, origin = _find(spec, weights)
-    with torch.device("meta"):
-        network = build_vit(spec)
-    tensors = spec.tensors(weight_files.read_tensors(path))
-    weight_files.load_strict(network, tensors, model=spec.title, path=path)
-    count = sum(p.numel() for p in network.parameters())
-    if count != spec.parameters:
-        raise WeightsError(
-            f"{spec.title} has {spec.parameters:,} parameters, this build has "
-            f"{count:,}: timm may have changed; install the one in constraints.txt"
-        )
-    revision = f"{origin}:{weight_files.digest(path)}"
-    return Encoder(spec, network, revision, choose_device(device), pooling)
-
-
-def _known(pooling: str) -> str:
+def known_pooling(pooling: str) -> str:
+    """Give the name back, or refuse it."""
     if pooling not in POOLINGS:
         raise PathfmError(f"no pooling {pooling!r}: choose {' or '.join(POOLINGS)}")
     return pooling
-
-
-def _find(spec: EncoderSpec, weights: str | Path | None) -> tuple[Path, str]:
-    """Give the weight file and where it came from."""
-    names = spec.weight_files
-    if weights is not None:
-        return weight_files.local_file(weights, names, spec.title), "local"
-    if spec.hub_repo is None:
-        return weight_files.bundled_path(spec.bundled[0]), "bundled"
-    origin = f"hub@{(spec.hub_revision or 'main')[:8]}"
-    for name in names[1:]:
-        # What was fetched before is used before anything is fetched.
-        found = weight_files.cached_file(
-            spec.hub_repo, name, revision=spec.hub_revision
-        )
-        if found is not None:
-            return found, origin
-    page = spec.access_page or spec.hub_repo
-    path = weight_files.hub_file(
-        spec.hub_repo, names[0], revision=spec.hub_revision, access_page=page
-    )
-    return path, origin
