@@ -13,6 +13,7 @@ from napari_pathfm.cli._options import (
     add_icc,
     add_json,
     add_mpp,
+    add_precision,
     add_weights,
     count,
     show,
@@ -55,6 +56,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_exact(parser)
     add_icc(parser)
     add_device(parser)
+    add_precision(parser)
     parser.add_argument("--out", type=Path, default=Path(), metavar="DIR")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -76,6 +78,7 @@ def run(options: argparse.Namespace) -> None:
         weights=weights_of(spec, options.weights),
         device=options.device,
         pooling=options.pooling,
+        precision=options.precision,
     )
     reports = [_embed(path, encoder, options) for path in options.slides]
     lines = [
@@ -127,4 +130,6 @@ def _embed(path: Path, encoder: Encoder, options: argparse.Namespace) -> dict[st
         "tiles_per_second": round(embedded / seconds, 1),
         "encoder": spec.name,
         "weights_revision": encoder.revision,
+        "precision": encoder.precision.name,
+        "precision_why": encoder.precision.why,
     }

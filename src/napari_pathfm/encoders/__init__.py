@@ -4,6 +4,7 @@ from napari_pathfm.encoders._catalogue import ENCODERS, default_encoder
 from napari_pathfm.encoders._device import choose_device
 from napari_pathfm.encoders._encoder import Encoder, Features
 from napari_pathfm.encoders._load import load_encoder
+from napari_pathfm.encoders._precision import PRECISIONS, Precision
 from napari_pathfm.encoders._spec import POOLINGS, EncoderSpec
 from napari_pathfm.encoders._spec_file import read_encoder_spec
 from napari_pathfm.encoders._user import encoder_spec, known_encoders
@@ -11,9 +12,11 @@ from napari_pathfm.encoders._user import encoder_spec, known_encoders
 __all__ = [
     "ENCODERS",
     "POOLINGS",
+    "PRECISIONS",
     "Encoder",
     "EncoderSpec",
     "Features",
+    "Precision",
     "choose_device",
     "default_encoder",
     "encoder_spec",

@@ -119,7 +119,10 @@ class Models:
         weights = self.weights(spec)
         with self._lock:
             if name not in self._encoders:
-                self._encoders[name] = load_encoder(spec, weights=weights)
+                encoder = load_encoder(spec, weights=weights)
+                if encoder.precision.refused:
+                    notify("info", f"{spec.title}: {encoder.precision.why}")
+                self._encoders[name] = encoder
             return self._encoders[name]
 
     def generator(self, name: str, *, trust_remote_code: bool = False) -> Generator:
