@@ -112,3 +112,17 @@ def test_an_encoder_of_ones_own_is_offered_and_answers_a_click(
     assert first != second
     assert first.exists()
     assert second.exists()
+
+
+def test_a_precision_that_was_refused_is_said(monkeypatch):
+    from napari.utils.notifications import notification_manager
+
+    module = "napari_pathfm.encoders._precision"
+    monkeypatch.setattr(f"{module}.advised", lambda device: ("bf16", "a test"))
+    monkeypatch.setattr(f"{module}.FAITHFUL", 1.1)
+    notification_manager.records.clear()
+    models = Models()
+    assert models.encoder("bundled").precision.name == "fp32"
+    assert models.encoder("bundled").precision.refused == "bf16"
+    (said,) = [r.message for r in notification_manager.records]
+    assert "bf16 was refused: cosine" in said
