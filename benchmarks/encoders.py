@@ -185,10 +185,9 @@ def main() -> None:
         for name, work in paths.items():
             times[name].append(seconds(work, device))
         prepared.append(seconds(lambda: forward.images(tiles), device))
-    rates = {
-        name: matmul_rate(device, dtype)
-        for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))
-    }
+    own = encoder.precision.name
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, own: forward.dtype}
+    rates = {name: matmul_rate(device, dtype) for name, dtype in dtypes.items()}
     flops = flops_a_tile(network)
     medians = {name: statistics.median(v) for name, v in times.items()}
     print(f"{count} tiles a round, median of {options.rounds} interleaved rounds\n")
@@ -200,11 +199,10 @@ def main() -> None:
             f"| {name} | {count / value:.2f} | {medians['plain loop'] / value:.2f} | "
             f"{cosine:.5f} | {count / value * flops / 1e9:.0f} |"
         )
-    own = "bf16" if encoder.precision.name != "fp32" else "fp32"
     share = count / medians[default] * flops / rates[own]
+    products = ", ".join(f"{k} {v / 1e9:.1f} GFLOP/s" for k, v in rates.items())
     print(
-        f"\n{flops / 1e9:.1f} GFLOP a tile; matrix products here: fp32 "
-        f"{rates['fp32'] / 1e9:.0f}, bf16 {rates['bf16'] / 1e9:.0f} GFLOP/s. "
+        f"\n{flops / 1e9:.1f} GFLOP a tile; matrix products here: {products}. "
         f"The default path reaches {share:.0%} of the {own} rate."
     )
     portion = statistics.median(prepared) / medians[default]
