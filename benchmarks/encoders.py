@@ -2,7 +2,8 @@
 
 ``python benchmarks/encoders.py [--device D] [--tiles N] [--rounds R]`` prints Markdown
 tables; under five minutes on two cores, 4 GiB of memory and 0.4 GB of disk for a while.
-It runs on a GPU unchanged. OpenVINO takes part where it is installed.
+It runs on a GPU unchanged. OpenVINO takes part where it is installed. With
+``--field PX`` one square field of that side is encoded instead, densely.
 
 The plain loop is what the model's users write: torchvision's ``ToTensor`` and
 ``Normalize`` for each tile, batches of 32 (8 on a CPU), timm's network in fp32, and the
@@ -139,12 +140,25 @@ def name_of(device) -> str:
     return f"{has.get('cpu_name', device.type)}, {threads} threads, {' '.join(kinds)}"
 
 
+def dense(encoder, px: int) -> None:
+    """Encode one field, and say what it took."""
+    field = real_tiles(px)[:1]
+    spent = time.process_time()
+    took = seconds(lambda: encoder.encode(field), encoder.device)
+    spent = time.process_time() - spent
+    print(
+        f"{px} x {px} px, {(px // SPEC.patch_px) ** 2:,} patches: {took:.1f} s, "
+        f"{spent:.1f} s of the processor"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="auto")
     parser.add_argument("--tiles", type=int)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--field", type=int, metavar="PX")
     options = parser.parse_args()
     device = choose_device(options.device)
     count = options.tiles or (8 if device.type == "cpu" else 2048)
@@ -157,6 +171,9 @@ def main() -> None:
         loaded = time.perf_counter()
         encoder.encode(tiles[:1])
         first = time.perf_counter()
+        if options.field:
+            dense(encoder, options.field)
+            return
         paths = {"plain loop": lambda: plain_loop(network, tiles, device)}
         default = f"default ({encoder.precision.name})"
         paths[default] = lambda: encoder.encode(tiles).cls
