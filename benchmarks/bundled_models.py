@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from napari_pathfm import load_encoder, load_generator, open_slide, tile_grid, vary
-from napari_pathfm.encoders import ENCODERS
+from napari_pathfm.encoders import ENCODERS, Encoder
 from napari_pathfm.encoders._vit import build_vit
 from napari_pathfm.generators._autoencoder import Autoencoder, to_signed
 from napari_pathfm.training._bundled_data import HELD_OUT_CASE, held_out_sources
@@ -65,8 +65,9 @@ def encoder_figures(data: Path) -> None:
     encoder = load_encoder(device="cpu")
     trained = per_field(encoder.encode(tiles).cls)
     torch.manual_seed(0)
-    encoder._network = build_vit(ENCODERS["bundled"]).eval()
-    untrained = per_field(encoder.encode(tiles).cls)
+    network = build_vit(ENCODERS["bundled"])
+    random = Encoder(ENCODERS["bundled"], network, "random", encoder.device)
+    untrained = per_field(random.encode(tiles).cls)
     teacher = per_field(teacher_answers(torch.from_numpy(tiles))[0].numpy())
     held = cases == "Case-48"
     print(f"held-out case {HELD_OUT_CASE}: {held.sum()} of {len(files)} fields")

@@ -27,6 +27,10 @@ class UnknownModelError(PathfmError):
     """No encoder or generator of that name is in the catalogue."""
 
 
+class SpecError(PathfmError):
+    """A file that describes an encoder is missing, damaged, or says what cannot be."""
+
+
 class WeightsError(PathfmError):
     """Weights are missing, gated, damaged, or do not fit the architecture."""
 

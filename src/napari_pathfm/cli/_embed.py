@@ -20,6 +20,7 @@ from napari_pathfm.cli._options import (
     add_icc,
     add_json,
     add_mpp,
+    add_precision,
     add_weights,
     count,
     show,
@@ -49,7 +50,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--encoder",
         metavar="NAME",
-        help="h0-mini as soon as its weights are here, else bundled; see `models`",
+        help="a name that `models` lists, or a file that describes an encoder, such as "
+        "my-vit.toml; h0-mini as soon as its weights are here, else bundled",
     )
     add_weights(parser, "encoder")
     parser.add_argument(
@@ -71,6 +73,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_exact(parser)
     add_icc(parser)
     add_device(parser)
+    add_precision(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",
@@ -121,7 +124,9 @@ def run(options: argparse.Namespace) -> int:
             _tell(entry.path, error)
             reports[entry] = SlideReport(entry.path, error=str(error))
     good = [entry for entry in entries if entry not in reports]
-    keep = partial(_keep, options.report, entries, reports)
+    # What is known of the encoder beside what each slide's report says.
+    said: dict[str, str] = {}
+    keep = partial(_keep, options.report, entries, reports, said)
     keep()
     by_path = {entry.path: entry for entry in good}
 
@@ -134,7 +139,8 @@ def run(options: argparse.Namespace) -> int:
             _tell(report.slide, report.error)
 
     if good:
-        with _encoding(options, spec) as embed, named_bars("tile") as draw:
+        with _encoding(options, spec) as (embed, facts), named_bars("tile") as draw:
+            said.update(facts)
             embed(
                 out=options.out,
                 entries=good,
@@ -142,47 +148,57 @@ def run(options: argparse.Namespace) -> int:
                 progress=draw,
                 on_report=on_report,
             )
-    return _show([reports[entry] for entry in entries], as_json=options.json)
+    made = [reports[entry] for entry in entries]
+    return _show(made, said, as_json=options.json)
 
 
 @contextmanager
 def _encoding(
     options: argparse.Namespace, spec: EncoderSpec
-) -> Iterator[Callable[..., object]]:
-    """Give what embeds: an encoder of this process, or those of a cluster's workers."""
+) -> Iterator[tuple[Callable[..., object], dict[str, str]]]:
+    """Give what embeds, and what is known of the encoder.
+
+    An encoder of this process is loaded by now; those of a cluster's workers are not.
+    """
     from napari_pathfm import embeddings
     from napari_pathfm.encoders import load_encoder
 
     weights = weights_of(spec, options.weights)
     if options.workers is None and options.scheduler is None:
         encoder = load_encoder(
-            spec.name, weights=weights, device=options.device, pooling=options.pooling
+            spec,
+            weights=weights,
+            device=options.device,
+            pooling=options.pooling,
+            precision=options.precision,
         )
-        yield partial(embeddings.embed_slides, encoder=encoder)
+        chosen = encoder.precision
+        said = {"precision": chosen.name, "precision_why": chosen.why}
+        yield partial(embeddings.embed_slides, encoder=encoder), said
         return
     threads = None
     if options.workers is not None:
         threads = embeddings.threads_for(options.workers)
     recipe = embeddings.EncoderRecipe(
-        spec, weights, options.device, options.pooling, threads
+        spec, weights, options.device, options.pooling, threads, options.precision
     )
     with embeddings.cluster_client(
         options.scheduler, workers=options.workers
     ) as client:
-        yield partial(embeddings.embed_slides_on, client, loader=recipe)
+        yield partial(embeddings.embed_slides_on, client, loader=recipe), {}
 
 
 def _tell(slide: Path, error: object) -> None:
     print(f"napari-pathfm: {slide}: {error}", file=sys.stderr)
 
 
-def _show(reports: list[SlideReport], *, as_json: bool) -> int:
+def _show(reports: list[SlideReport], said: dict[str, str], *, as_json: bool) -> int:
     from napari_pathfm.embeddings import summary
 
     lines = [report.line() for report in reports]
     if len(reports) > 1:
         lines.append(summary(reports))
-    show([report.to_json() for report in reports], lines, as_json=as_json)
+    show([report.to_json() | said for report in reports], lines, as_json=as_json)
     return int(any(report.error is not None for report in reports))
 
 
@@ -190,11 +206,12 @@ def _keep(
     file: Path | None,
     entries: list[SlideEntry],
     reports: dict[SlideEntry, SlideReport],
+    said: dict[str, str],
 ) -> None:
     """Write what is known of the slides so far, whole or not at all."""
     if file is None:
         return
-    known = [reports[entry].to_json() for entry in entries if entry in reports]
+    known = [reports[entry].to_json() | said for entry in entries if entry in reports]
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         part.write_text(json.dumps(known, indent=2), encoding="utf-8")

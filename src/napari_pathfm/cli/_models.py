@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.cli._options import (
@@ -101,10 +102,14 @@ def _machine(options: argparse.Namespace) -> int:
 
 
 def _catalogue() -> list[tuple[str, ModelSpec]]:
-    from napari_pathfm.encoders import ENCODERS
+    """Give every model; what cannot be read of a person's own is said on stderr."""
+    from napari_pathfm.encoders import known_encoders
     from napari_pathfm.generators import GENERATORS
 
-    found: list[tuple[str, ModelSpec]] = [("encoder", s) for s in ENCODERS.values()]
+    known, refused = known_encoders()
+    for error in refused.values():
+        print(f"napari-pathfm: left out: {error}", file=sys.stderr)
+    found: list[tuple[str, ModelSpec]] = [("encoder", s) for s in known.values()]
     return found + [("generator", s) for s in GENERATORS.values()]
 
 
@@ -149,6 +154,7 @@ def _row(kind: str, spec: ModelSpec) -> dict[str, Any]:
         "hub_repo": spec.hub_repo,
         "hub_revision": spec.hub_revision,
         "access_page": spec.access_page,
+        "spec_file": str(source) if (source := getattr(spec, "source", None)) else None,
         "remote_code": bool(getattr(spec, "remote_code", False)),
         "citation": spec.citation,
         "notice": spec.notice,
@@ -188,6 +194,7 @@ def _here(row: dict[str, Any]) -> str:
 
 _HERE = {
     "bundled": "comes with the plugin",
+    "local": "where its spec file says",
     "cached": "in the hub's cache",
     "partial": "downloaded in part: use it once online to finish",
     "absent": "not here: use it once online, or give --weights DIR",

@@ -77,6 +77,17 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Add ``--precision``."""
+    parser.add_argument(
+        "--precision",
+        choices=["auto", "fp32", "bf16", "fp16"],
+        default="auto",
+        help="auto is the fastest that the device has, if it is faithful to fp32 with "
+        "these weights on real tissue; else fp32",
+    )
+
+
 def add_weights(parser: argparse.ArgumentParser, of: str) -> None:
     """Add ``--weights``."""
     parser.add_argument(

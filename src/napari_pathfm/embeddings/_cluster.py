@@ -35,6 +35,8 @@ class EncoderRecipe:
         As `load_encoder` takes it.
     threads : int or None
         For PyTorch on each worker; None leaves that to Dask.
+    precision : str
+        As `load_encoder` takes it; each worker's device has a say.
     """
 
     spec: EncoderSpec
@@ -42,6 +44,7 @@ class EncoderRecipe:
     device: str = "auto"
     pooling: str | None = None
     threads: int | None = None
+    precision: str = "auto"
 
     def load(self, place: object) -> Encoder:
         """Load it on the worker of this name."""
@@ -52,10 +55,11 @@ class EncoderRecipe:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         return load_encoder(
-            self.spec.name,
+            self.spec,
             weights=self.weights,
             device=device_of(place, self.device, torch.cuda.device_count()),
             pooling=self.pooling,
+            precision=self.precision,
         )
 
 

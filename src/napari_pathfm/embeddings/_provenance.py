@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # What must agree before a store is resumed, in the words of the message.
 _IDENTITY = {
     "encoder": "encoder",
+    "encoder_spec": "description of the encoder",
     "weights_revision": "weights",
     "pooling": "pooling",
     "slide_fingerprint": "slide",
@@ -39,6 +40,7 @@ def store_attrs(
     return {
         **slide_attrs(slide, grid),
         "encoder": spec.name,
+        "encoder_spec": spec.digest,
         "weights_revision": encoder.revision,
         "pooling": encoder.pooling,
         "transform": {"mean": list(spec.mean), "std": list(spec.std)},
@@ -102,8 +104,8 @@ def check_comparable(
 ) -> None:
     """Refuse to compare vectors that do not belong together.
 
-    Weights count by their checksum, wherever they came from. What is not known (imported
-    features seldom say which weights made them) is like nothing else.
+    Weights count by their checksum, wherever they came from. What is not known is like
+    nothing else: imported features seldom say which weights made them.
 
     Parameters
     ----------
@@ -134,6 +136,12 @@ def check_comparable(
                 f"{names[0]} and {names[1]} cannot be compared: another "
                 f"{_IDENTITY[key]} ({_short(ours)} and {_short(theirs)})"
             )
+    # Encoders of the catalogue have none.
+    if first.get("encoder_spec") != second.get("encoder_spec"):
+        raise StoreError(
+            f"{names[0]} and {names[1]} cannot be compared: another "
+            f"{_IDENTITY['encoder_spec']}"
+        )
 
 
 def fits_slide(store: EmbeddingStore, slide: Slide) -> bool:

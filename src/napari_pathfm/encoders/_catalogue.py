@@ -11,7 +11,7 @@ from napari_pathfm.encoders._hoptimus import H_OPTIMUS_0, H_OPTIMUS_1
 from napari_pathfm.encoders._phikon import PHIKON, PHIKON_V2
 from napari_pathfm.encoders._uni import UNI, UNI2_H
 from napari_pathfm.encoders._virchow2 import VIRCHOW2
-from napari_pathfm.weights import cached_file, downloaded, spec_by_name
+from napari_pathfm.weights import cached_file, downloaded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,17 +33,6 @@ ENCODERS: dict[str, EncoderSpec] = {
         GIGAPATH,
     )
 }
-
-
-def encoder_spec(name: str) -> EncoderSpec:
-    """Look an encoder up.
-
-    Raises
-    ------
-    UnknownModelError
-        Naming the encoders there are.
-    """
-    return spec_by_name(ENCODERS, name, "encoder")
 
 
 def default_encoder(folder: str | Path | None = None) -> str:

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_pathfm import weights as weight_files
-from napari_pathfm.encoders._catalogue import encoder_spec
+from napari_pathfm.encoders._batches import Batches
+from napari_pathfm.encoders._forward import Forward
+from napari_pathfm.encoders._precision import Precision
 from napari_pathfm.encoders._spec import POOLINGS
-from napari_pathfm.errors import PathfmError, WeightsError
+from napari_pathfm.errors import PathfmError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
     from numpy.typing import NDArray
 
     from napari_pathfm.encoders._spec import EncoderSpec
 
-# Small batches keep a CPU's caches warm; more gave nothing (docs/performance.md).
-_BATCH = 8
+# Tiles that go through at once to begin with. Small batches keep a CPU's caches warm;
+# more gave nothing (docs/performance.md). A GPU needs enough to be busy; one with too
+# little memory for them is found out (`Batches`).
+_BATCH = {"cpu": 8, "cuda": 128, "mps": 32}
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,17 @@ class Encoder:
     spec : EncoderSpec
         The catalogue's entry.
     network : VisionTransformer
-        With its weights loaded.
+        With its weights loaded, in ``precision``.
     revision : str
-        Which weights these are: origin and first 12 hex digits of their SHA-256.
+        Which features these are: origin and first 12 hex digits of the weights'
+        SHA-256; after a ``+`` what else decides them: the digest of a person's own
+        description, and a precision other than fp32.
     device : torch.device
         Where to run.
     pooling : str, optional
         The spec's own where not given.
+    precision : Precision, optional
+        What `settle` found; single precision where not given.
 
     Attributes
     ----------
@@ -65,6 +70,8 @@ class Encoder:
         What stands for a tile in a store; one of `POOLINGS`.
     feature_dim : int
         Length of that vector.
+    precision : Precision
+        In which it runs, and why.
     """
 
     def __init__(
@@ -74,29 +81,33 @@ class Encoder:
         revision: str,
         device: torch.device,
         pooling: str | None = None,
+        precision: Precision | None = None,
     ) -> None:
-        import torch
-
         self.spec = spec
         self.revision = revision
         self.device = device
-        self.pooling = _known(pooling or spec.pooling)
+        self.pooling = known_pooling(pooling or spec.pooling)
         self.feature_dim = spec.dim * len(self.pooling.split("+"))
+        self.precision = precision or Precision()
         self._network = network.to(device).eval().requires_grad_(False)
-        as_image = (1, 3, 1, 1)
-        # Folded into one multiplication and one addition on uint8 values.
-        std = torch.tensor(spec.std, device=device).view(as_image)
-        mean = torch.tensor(spec.mean, device=device).view(as_image)
-        self._gain, self._offset = 1 / (255 * std), mean / std
+        self._forward = Forward(spec, self._network)
+        tiles = _BATCH.get(device.type, _BATCH["cpu"])
+        self._batches = Batches(
+            tiles * spec.tile_px**2, lambda: _free_cached(device.type)
+        )
 
     def encode(self, tiles: NDArray[np.uint8]) -> Features:
-        """Encode RGB tiles.
+        """Encode RGB tiles, or whole fields.
+
+        As many go through at once as the device takes: a batch that does not fit into
+        its memory is tried again as two.
 
         Parameters
         ----------
         tiles : ndarray
             uint8 ``(N, H, W, 3)``, normally ``H = W = spec.tile_px`` at
-            ``spec.mpp``; other sizes must be multiples of ``spec.patch_px``.
+            ``spec.mpp``; other sizes must be multiples of ``spec.patch_px``, to which
+            the position embedding is interpolated.
 
         Returns
         -------
@@ -106,24 +117,17 @@ class Encoder:
         Raises
         ------
         PathfmError
-            If the tiles are of another shape or type.
+            If the tiles are of another shape or type, or one alone does not fit into
+            memory.
         """
-        import torch
-
         self._check(tiles)
         rows, columns = (side // self.spec.patch_px for side in tiles.shape[1:3])
         cls = np.empty((len(tiles), self.spec.dim), np.float32)
         patches = np.empty((len(tiles), rows, columns, self.spec.dim), np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(tiles), _BATCH):
-                part = np.ascontiguousarray(tiles[start : start + _BATCH])
-                batch = torch.from_numpy(part).to(self.device).permute(0, 3, 1, 2)
-                tokens = self._network(batch * self._gain - self._offset)
-                tokens = tokens.float().cpu().numpy()
-                stop = start + len(part)
-                cls[start:stop] = tokens[:, 0]
-                grid = tokens[:, self.spec.prefix_tokens :]
-                patches[start:stop] = grid.reshape(-1, rows, columns, self.spec.dim)
+        for span, tokens in self._batches.run(self._forward, tiles):
+            cls[span] = tokens[:, 0]
+            grid = tokens[:, self.spec.prefix_tokens :]
+            patches[span] = grid.reshape(-1, rows, columns, self.spec.dim)
         pooled = cls
         if self.pooling == "cls+mean":
             pooled = np.concatenate([cls, patches.mean((1, 2))], axis=1)
@@ -136,87 +140,25 @@ class Encoder:
                 f"{self.spec.name} encodes uint8 tiles of shape (N, H, W, 3), "
                 f"not {tiles.dtype} {tiles.shape}"
             )
-        if tiles.shape[1] % patch or tiles.shape[2] % patch:
+        if any(side % patch or not side for side in tiles.shape[1:3]):
             raise PathfmError(
                 f"{self.spec.name} needs tiles with sides of multiples of {patch} px, "
                 f"not {tiles.shape[1]} x {tiles.shape[2]}"
             )
 
 
-def load_encoder(
-    name: str = "bundled",
-    *,
-    weights: str | Path | None = None,
-    device: str = "auto",
-    pooling: str | None = None,
-) -> Encoder:
-    """Load an encoder of the catalogue.
-
-    Parameters
-    ----------
-    name : str
-        ``"bundled"``, ``"h0-mini"``, ...
-    weights : path, optional
-        A folder laid out as the published repository, or a weight file; else the
-        bundled file or the hub.
-    device : str
-        ``"auto"`` (CUDA, then Apple's MPS, then CPU) or a torch device.
-    pooling : {"cls", "cls+mean"}, optional
-        What stands for a tile in a store; the catalogue's choice where not given.
-
-    Raises
-    ------
-    UnknownModelError
-        If the catalogue has no such name.
-    WeightsError
-        If the weights cannot be had, or do not fit the architecture exactly.
-    """
-    import torch
-
-    from napari_pathfm.encoders._device import choose_device
-    from napari_pathfm.encoders._vit import build_vit
-
-    spec = encoder_spec(name)
-    if pooling is not None:
-        _known(pooling)
-    path, origin = _find(spec, weights)
-    with torch.device("meta"):
-        network = build_vit(spec)
-    tensors = spec.tensors(weight_files.read_tensors(path))
-    weight_files.load_strict(network, tensors, model=spec.title, path=path)
-    count = sum(p.numel() for p in network.parameters())
-    if count != spec.parameters:
-        raise WeightsError(
-            f"{spec.title} has {spec.parameters:,} parameters, this build has "
-            f"{count:,}: timm may have changed; install the one in constraints.txt"
-        )
-    revision = f"{origin}:{weight_files.digest(path)}"
-    return Encoder(spec, network, revision, choose_device(device), pooling)
-
-
-def _known(pooling: str) -> str:
+def known_pooling(pooling: str) -> str:
+    """Give the name back, or refuse it."""
     if pooling not in POOLINGS:
         raise PathfmError(f"no pooling {pooling!r}: choose {' or '.join(POOLINGS)}")
     return pooling
 
 
-def _find(spec: EncoderSpec, weights: str | Path | None) -> tuple[Path, str]:
-    """Give the weight file and where it came from."""
-    names = spec.weight_files
-    if weights is not None:
-        return weight_files.local_file(weights, names, spec.title), "local"
-    if spec.hub_repo is None:
-        return weight_files.bundled_path(spec.bundled[0]), "bundled"
-    origin = f"hub@{(spec.hub_revision or 'main')[:8]}"
-    for name in names[1:]:
-        # What was fetched before is used before anything is fetched.
-        found = weight_files.cached_file(
-            spec.hub_repo, name, revision=spec.hub_revision
-        )
-        if found is not None:
-            return found, origin
-    page = spec.access_page or spec.hub_repo
-    path = weight_files.hub_file(
-        spec.hub_repo, names[0], revision=spec.hub_revision, access_page=page
-    )
-    return path, origin
+def _free_cached(device: str) -> None:
+    """Give a GPU's memory back that PyTorch keeps for later."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.encoders._layouts import to_timm
+from napari_pathfm.errors import WeightsError
 from napari_pathfm.weights import ModelSpec, load_strict
 
 if TYPE_CHECKING:
@@ -37,8 +38,18 @@ class EncoderSpec(ModelSpec):
     ----------
     arguments : dict
         Construction of the vision transformer (`build_vit`).
-    parameters : int
-        Exact parameter count; weights with another are refused.
+    architecture : str or None
+        Name of an architecture of timm's, which the arguments then change; else the
+        arguments are all there is.
+    parameters : int or None
+        Exact parameter count; weights with another are refused. Only a person's own
+        file may leave it out.
+    position_px : int or None
+        Side in pixels whose grid the position embedding in the weights has, where it
+        is not ``tile_px``.
+    ignore : tuple of str
+        Tensors of the checkpoint that the encoder has no use for, such as a
+        classifier's.
     mean, std : tuple of float
         Normalisation of RGB in 0..1.
     prefix_tokens : int
@@ -51,10 +62,15 @@ class EncoderSpec(ModelSpec):
         What its users run it in, for people.
     layout : {"timm", "transformers"}
         How its checkpoint names tensors.
+    source : Path or None
+        The file that a person wrote it in (`read_encoder_spec`).
+    digest : str or None
+        Of such a file: first 12 hex digits of the SHA-256 of what decides the features.
     """
 
     arguments: dict[str, Any] = field(repr=False)
-    parameters: int
+    architecture: str | None = None
+    parameters: int | None
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     prefix_tokens: int
@@ -63,10 +79,27 @@ class EncoderSpec(ModelSpec):
     pooling: str = "cls"
     precision: str = "fp32"
     layout: Layout = "timm"
+    position_px: int | None = None
+    ignore: tuple[str, ...] = ()
+    source: Path | None = None
+    digest: str | None = None
 
     def tensors(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Give a checkpoint's tensors under the names of `build_vit`."""
-        return to_timm(tensors) if self.layout == "transformers" else tensors
+        """Give a checkpoint's tensors under the names of `build_vit`.
+
+        Raises
+        ------
+        WeightsError
+            If a tensor that is to be ignored is not there.
+        """
+        for name in self.ignore:
+            if name not in tensors:
+                raise WeightsError(
+                    f"the weights of {self.title} have no tensor {name!r}: take it out "
+                    f"of `ignore` in {self.source or 'the spec'}"
+                )
+        kept = {k: v for k, v in tensors.items() if k not in self.ignore}
+        return to_timm(kept) if self.layout == "transformers" else kept
 
     def check_tensors(self, tensors: Mapping[str, Tensor], path: Path) -> bool:
         """Refuse tensors that are not this encoder's; see `ModelSpec`."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_pathfm.errors import SpecError
+
 if TYPE_CHECKING:
     from timm.models import VisionTransformer
+    from torch import nn
 
     from napari_pathfm.encoders._spec import EncoderSpec
 
@@ -21,6 +24,12 @@ def build_vit(spec: EncoderSpec) -> VisionTransformer:
     -------
     VisionTransformer
         Its output is every token after the final norm, ``(N, prefix + h * w, D)``.
+
+    Raises
+    ------
+    SpecError
+        If timm has no such architecture, it does not take these arguments, or what it
+        builds is not what the spec states.
     """
     from timm.layers.mlp import SwiGLUPacked
     from timm.models import VisionTransformer
@@ -32,11 +41,65 @@ def build_vit(spec: EncoderSpec) -> VisionTransformer:
         if arguments.pop("swiglu", False)
         else {}
     )
-    return VisionTransformer(
-        img_size=spec.tile_px,
-        num_classes=0,
-        global_pool="",
-        dynamic_img_size=True,
+    given: dict[str, Any] = {
+        "img_size": spec.position_px or spec.tile_px,
+        "num_classes": 0,
+        "global_pool": "",
+        "dynamic_img_size": True,
         **feed_forward,
         **arguments,
-    )
+    }
+    if spec.architecture is not None:
+        return _registered(spec, spec.architecture, given)
+    return VisionTransformer(**given)
+
+
+def _registered(
+    spec: EncoderSpec, architecture: str, arguments: dict[str, Any]
+) -> VisionTransformer:
+    """Build an architecture of timm's by its name, and look at what came out."""
+    import timm
+
+    where = spec.source or spec.name
+    # Whatever is no plain name would be fetched from somewhere.
+    if not timm.is_model(architecture):
+        raise SpecError(
+            f"{where}: architecture: timm {timm.__version__} has no "
+            f"{architecture!r}; timm.list_models() names those there are"
+        )
+    try:
+        network: Any = timm.create_model(architecture, pretrained=False, **arguments)
+    # What the constructors of timm's models raise for what they do not take.
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SpecError(
+            f"{where}: arguments: {architecture} cannot be built so ({reason})"
+        ) from error
+    _check_built(spec, network)
+    built: VisionTransformer = network
+    return built
+
+
+def _check_built(spec: EncoderSpec, network: nn.Module) -> None:
+    """Refuse a network that is not what the spec states, or gives no tokens."""
+    where = spec.source or spec.name
+    patch = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    built = {
+        "prefix_tokens": getattr(network, "num_prefix_tokens", None),
+        "dim": getattr(network, "num_features", None),
+        "patch_px": patch[0] if patch is not None and patch[0] == patch[1] else None,
+    }
+    for key, value in built.items():
+        stated = getattr(spec, key)
+        if value is None:
+            raise SpecError(
+                f"{where}: architecture: {spec.architecture} is no vision transformer "
+                "with square patches"
+            )
+        if value != stated:
+            raise SpecError(f"{where}: {key}: {spec.architecture} has {value}")
+    if not hasattr(network, "cls_token") or network.cls_token is None:
+        raise SpecError(
+            f"{where}: architecture: {spec.architecture} has no CLS token, which "
+            "stands for a tile"
+        )

@@ -194,6 +194,7 @@ def _foreign_attrs(
     return {
         **slide_attrs(slide, grid),
         "encoder": spec.name,
+        "encoder_spec": spec.digest,
         "weights_revision": given["weights_revision"] or UNKNOWN,
         "pooling": given["pooling"] or UNKNOWN,
         "transform": UNKNOWN,

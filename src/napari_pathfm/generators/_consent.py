@@ -11,17 +11,16 @@ import hashlib
 import json
 import os
 import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_pathfm.errors import OutputError, WeightsError
+from napari_pathfm.weights import CONFIG_VARIABLE, config_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from napari_pathfm.generators._spec import GeneratorSpec
-
-_VARIABLE = "NAPARI_PATHFM_CONFIG"
 
 
 def consent_file() -> Path:
@@ -29,10 +28,7 @@ def consent_file() -> Path:
 
     ``NAPARI_PATHFM_CONFIG`` names another folder.
     """
-    import platformdirs
-
-    told = os.environ.get(_VARIABLE)
-    return Path(told or platformdirs.user_config_dir("napari-pathfm")) / "consent.json"
+    return config_folder() / "consent.json"
 
 
 def code_digest(folders: Sequence[Path]) -> str:
@@ -106,5 +102,5 @@ def _remember(digest: str, name: str, folders: Sequence[Path]) -> None:
     except OSError as error:
         raise OutputError(
             f"the consent cannot be kept in {path} ({error.strerror}): "
-            f"name another folder in {_VARIABLE}"
+            f"name another folder in {CONFIG_VARIABLE}"
         ) from error

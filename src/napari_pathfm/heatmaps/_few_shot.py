@@ -70,7 +70,7 @@ class FewShot:
         from napari_pathfm.embeddings import check_comparable
 
         own = passed_on(vectors.attrs)
-        # What it was fitted to may be of unknown origin, and is like itself all the same.
+        # What it was fitted to may be of unknown origin, yet it is like itself.
         if any(self.provenance.get(key) != value for key, value in own.items()):
             names = ("the classifier", vectors.name)
             check_comparable(self.provenance, vectors.attrs, names)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # is among them: heatmaps are handed to others, and a folder's name can be a patient's.
 _PASSED_ON = (
     "encoder",
+    "encoder_spec",
     "weights_revision",
     "pooling",
     "slide",

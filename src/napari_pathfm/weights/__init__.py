@@ -2,6 +2,7 @@
 
 from napari_pathfm.weights._causes import ADVICE, Cause
 from napari_pathfm.weights._check import Check, Diagnosis, check_lines
+from napari_pathfm.weights._config import CONFIG_VARIABLE, config_folder
 from napari_pathfm.weights._doctor import diagnose, diagnose_machine, model_status
 from napari_pathfm.weights._downloads import downloaded
 from napari_pathfm.weights._files import (
@@ -16,6 +17,7 @@ from napari_pathfm.weights._spec import ModelSpec, spec_by_name
 
 __all__ = [
     "ADVICE",
+    "CONFIG_VARIABLE",
     "Cause",
     "Check",
     "Diagnosis",
@@ -23,6 +25,7 @@ __all__ = [
     "bundled_path",
     "cached_file",
     "check_lines",
+    "config_folder",
     "diagnose",
     "diagnose_machine",
     "digest",

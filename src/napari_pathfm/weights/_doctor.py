@@ -65,6 +65,7 @@ def diagnose(
     checks: list[Check] = []
     remote = Remote(())
     place: Place | None
+    weights = spec.local_weights if weights is None else weights
     if weights is not None:
         place, status = local_place(spec, weights), "local"
     elif spec.bundled:
@@ -114,11 +115,15 @@ def model_status(spec: ModelSpec) -> str:
     Returns
     -------
     str
-        ``"bundled"``, ``"cached"``, ``"partial"``, ``"absent"``, or ``"needs
-        consent"`` for one that is cached and brings code of its own.
+        ``"bundled"``, ``"local"`` where the entry names a folder or file,
+        ``"cached"``, ``"partial"``, ``"absent"``, or ``"needs consent"`` for one that
+        is cached and brings code of its own.
     """
     if spec.bundled:
         return "bundled"
+    if spec.local_weights is not None:
+        here = local_place(spec, spec.local_weights).complete
+        return "local" if here else "absent"
     place = cached_place(spec)
     if place is None or not place.complete:
         return "partial" if place or unfinished(spec) else "absent"

@@ -16,7 +16,7 @@ VARIABLE = "NAPARI_PATHFM_WEIGHTS"
 
 
 def downloaded(spec: ModelSpec, folder: str | Path | None = None) -> Path | None:
-    """Find a model in the folder of downloaded repositories.
+    """Find a model where its entry says, or in the folder of downloaded repositories.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ def downloaded(spec: ModelSpec, folder: str | Path | None = None) -> Path | None
     WeightsError
         The folder is set and does not exist.
     """
+    if spec.local_weights is not None:
+        return spec.local_weights
     told = folder or os.environ.get(VARIABLE)
     if not told:
         return None

@@ -43,6 +43,8 @@ class ModelSpec:
         stands for the whole repository in diffusers' layout.
     bundled : tuple of str
         The files that come with the plugin, all of which are needed.
+    local_weights : Path or None
+        A folder or file that the entry itself names, as a person's own does.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ModelSpec:
     notice: str = ""
     weight_files: tuple[str, ...] = ("model.safetensors", "pytorch_model.bin")
     bundled: tuple[str, ...] = ()
+    local_weights: Path | None = None
 
     def check_tensors(self, tensors: Mapping[str, Tensor], path: Path) -> bool:
         """Refuse tensors that are not this model's, before anything is loaded.

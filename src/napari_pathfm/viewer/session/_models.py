@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import WeightsError
 from napari_pathfm.viewer._imports import import_for_layers, import_models
+from napari_pathfm.viewer._notices import notify
 from napari_pathfm.viewer._preferences import preference
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Models:
         self._lock = threading.Lock()
         self._encoders: dict[str, Encoder] = {}
         self._generators: dict[str, Generator] = {}
+        self._known: dict[str, EncoderSpec] = {}
 
     def prepare(self) -> None:
         """Import what the first click on a slide will need; in a worker only."""
@@ -65,10 +67,15 @@ class Models:
         import_models()
 
     def encoder_choices(self) -> list[Choice]:
-        """List the encoders of the catalogue."""
-        from napari_pathfm.encoders import ENCODERS
+        """List the encoders: the catalogue, and the person's own after it."""
+        from napari_pathfm.encoders import known_encoders
 
-        return [_choice(spec, spec.tile_px * spec.mpp) for spec in ENCODERS.values()]
+        if not self._known:
+            self._known, refused = known_encoders()
+            for error in refused.values():
+                notify("warning", f"left out: {error}")
+        specs = self._known.values()
+        return [_choice(spec, spec.tile_px * spec.mpp) for spec in specs]
 
     def default_encoder(self) -> str:
         """Name the encoder to begin with: H0-mini as soon as its weights are here."""
@@ -96,7 +103,8 @@ class Models:
         """Give an encoder's facts, without loading it."""
         from napari_pathfm.encoders import encoder_spec
 
-        return encoder_spec(name)
+        # As it was when the list was made, though its file may have changed since.
+        return self._known.get(name) or encoder_spec(name)
 
     def loaded_encoder(self, name: str) -> Encoder | None:
         """Give an encoder if it is loaded already."""
@@ -107,10 +115,14 @@ class Models:
         from napari_pathfm.encoders import load_encoder
 
         import_models()
-        weights = self.weights(self.encoder_spec(name))
+        spec = self.encoder_spec(name)
+        weights = self.weights(spec)
         with self._lock:
             if name not in self._encoders:
-                self._encoders[name] = load_encoder(name, weights=weights)
+                encoder = load_encoder(spec, weights=weights)
+                if encoder.precision.refused:
+                    notify("info", f"{spec.title}: {encoder.precision.why}")
+                self._encoders[name] = encoder
             return self._encoders[name]
 
     def generator(self, name: str, *, trust_remote_code: bool = False) -> Generator:

@@ -166,8 +166,14 @@ class Similarity:
         if state is None or state.mpp is None:
             return None
         slide = state.slide
+        spec = self._session.models.encoder_spec(self._encoder)
         return StoreKey(
-            slide.name, slide.fingerprint, state.mpp, self._encoder, self._overlap
+            slide.name,
+            slide.fingerprint,
+            state.mpp,
+            self._encoder,
+            self._overlap,
+            spec.digest or "",
         )
 
     def _start(self, state: SlideState, key: StoreKey) -> None:

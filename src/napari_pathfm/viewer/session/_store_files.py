@@ -32,6 +32,8 @@ class StoreKey:
         Name in the catalogue.
     overlap : int
         Tiles per tile's side: 1 is side by side, 2 steps of half a tile.
+    description : str
+        Digest of the file that describes the encoder, where a person wrote one.
     """
 
     slide: str
@@ -39,12 +41,14 @@ class StoreKey:
     mpp: float
     encoder: str
     overlap: int
+    description: str = ""
 
     def path(self, cache: Path) -> Path:
         """Give the store's folder, readable to people and unique."""
         step = "" if self.overlap == 1 else f"-step1of{self.overlap}"
         folder = f"{self.slide}-{self.fingerprint[:8]}"
-        name = f"{self.encoder}{step}-{self.mpp:.6g}mpp.zarr"
+        encoder = "-".join(filter(None, (self.encoder, self.description)))
+        name = f"{encoder}{step}-{self.mpp:.6g}mpp.zarr"
         return cache / "embeddings" / folder / name
 
 
