@@ -10,8 +10,8 @@
 
 ``python benchmarks/heatmaps.py --tiles FOLDER`` simulates an annotator on fields whose
 names begin with their class, ``CLASS___Case-N-...jpg``, and prints balanced accuracy on
-cases (or, with ``--by field``, on fields) that were left out: labels drawn at random, and
-labels that the "label next" loop asks for.
+cases that were left out (``--by field``: on fields): labels drawn at random, and labels
+that the "label next" loop asks for.
 """
 
 from __future__ import annotations
@@ -186,11 +186,11 @@ def annotate(folder: Path, encoder: str, by: str, seeds: int) -> None:
             scores[how].append(float(np.mean(recall)))
         drawn, asked = (np.array(values) for values in scores.values())
         better = asked - drawn
+        error = better.std(ddof=1) / np.sqrt(seeds)
         print(
             f"  {budget * k} labels ({budget} a class): balanced accuracy "
-            f"{drawn.mean():.3f} of random labels, {asked.mean():.3f} of those asked for; "
-            f"difference {better.mean():+.3f} ± {better.std(ddof=1) / np.sqrt(seeds):.3f} "
-            f"(standard error, {seeds} seeds)"
+            f"{drawn.mean():.3f} of random labels, {asked.mean():.3f} of labels asked "
+            f"for; {better.mean():+.3f} ± {error:.3f} (standard error, {seeds} seeds)"
         )
 
 
