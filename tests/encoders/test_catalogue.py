@@ -291,7 +291,6 @@ def test_h0_mini_is_the_default_as_soon_as_its_weights_are_here(tmp_path, monkey
     monkeypatch.setattr(
         "napari_pathfm.encoders._catalogue.cached_file", lambda *a, **k: None
     )
-    monkeypatch.delenv("NAPARI_PATHFM_WEIGHTS", raising=False)
     assert default_encoder() == "bundled"
     (tmp_path / "H0-mini").mkdir()
     assert default_encoder(tmp_path) == "h0-mini"

@@ -22,8 +22,7 @@ def condition(n=1):
     return np.random.default_rng(0).normal(size=(n, 768)).astype(np.float32)
 
 
-def test_nothing_runs_without_consent(cytosyn_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("NAPARI_PATHFM_CONFIG", str(tmp_path))
+def test_nothing_runs_without_consent(cytosyn_folder):
     with pytest.raises(WeightsError, match="--trust-remote-code"):
         load_generator("cytosyn", weights=cytosyn_folder)
 

@@ -22,8 +22,7 @@ def condition(n=1):
     return np.random.default_rng(0).normal(size=(n, 1536)).astype(np.float32)
 
 
-def test_nothing_runs_without_consent(pixcell_folder, tmp_path, monkeypatch):
-    monkeypatch.setenv("NAPARI_PATHFM_CONFIG", str(tmp_path))
+def test_nothing_runs_without_consent(pixcell_folder):
     with pytest.raises(WeightsError, match=r"PixCell-pipeline.*--trust-remote-code"):
         load_generator("pixcell-256", weights=pixcell_folder)
 
@@ -71,7 +70,9 @@ def test_pipelines_of_several_folders_live_side_by_side(
     other = load_generator(
         "cytosyn", weights=cytosyn_folder, device="cpu", trust_remote_code=True
     )
-    again = load_generator("pixcell-256", weights=pixcell_folder, device="cpu")
+    again = load_generator(
+        "pixcell-256", weights=pixcell_folder, device="cpu", trust_remote_code=True
+    )
     told = np.zeros((1, 768), np.float32)
     made = other.generate(told, steps=2)[0]
     assert made.provenance.engine == "StandInPipeline"

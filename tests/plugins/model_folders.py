@@ -165,14 +165,6 @@ class StandInPipeline(DiffusionPipeline):
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
-def own_config(tmp_path_factory):
-    """Keep consent and comparisons of tests out of the person's own folders."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("NAPARI_PATHFM_CONFIG", str(tmp_path_factory.mktemp("config")))
-        yield
-
-
 def _sit_folder(folder, twist):
     from diffusers import AutoencoderKL
 

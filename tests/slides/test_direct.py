@@ -188,9 +188,9 @@ def test_the_stream_gives_what_read_gives_and_decodes_once(
         decoded: list[tuple[int, int]] = []
         decode = _segments.Segments.decode
 
-        def spy(self: Any, file: Any, index: int, factor: int = 1) -> Any:
+        def spy(self: Any, file: Any, index: int, factor: int = 1, *more: Any) -> Any:
             decoded.append((index, factor))
-            return decode(self, file, index, factor)
+            return decode(self, file, index, factor, *more)
 
         monkeypatch.setattr(_segments.Segments, "decode", spy)
         tiles = np.concatenate([p for _, p in slide.tiles(grid, batch=7)])

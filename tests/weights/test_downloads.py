@@ -31,7 +31,6 @@ def test_none_there_or_none_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert downloaded(SPEC, tmp_path) is None
-    monkeypatch.delenv("NAPARI_PATHFM_WEIGHTS", raising=False)
     assert downloaded(SPEC) is None
     (tmp_path / "h0-mini").mkdir()
     monkeypatch.setenv("NAPARI_PATHFM_WEIGHTS", str(tmp_path))
