@@ -1,1 +1,41 @@
 """Protocols that say how good an encoder, a head or a generator is."""
+
+from napari_pathfm.evaluation._bootstrap import Estimate, bootstrap_counts, interval
+from napari_pathfm.evaluation._fields import registered_slides, registered_tiles
+from napari_pathfm.evaluation._layouts import (
+    plism_features,
+    plism_tiles,
+    registered_stores,
+)
+from napari_pathfm.evaluation._registered import Condition, Registered, random_subset
+from napari_pathfm.evaluation._report import Plot, Report, Table, write_report
+from napari_pathfm.evaluation._robustness import (
+    Robustness,
+    four_median_score,
+    robustness,
+)
+from napari_pathfm.evaluation._robustness_report import robustness_report
+from napari_pathfm.evaluation._simulated import simulated_slides
+
+__all__ = [
+    "Condition",
+    "Estimate",
+    "Plot",
+    "Registered",
+    "Report",
+    "Robustness",
+    "Table",
+    "bootstrap_counts",
+    "four_median_score",
+    "interval",
+    "plism_features",
+    "plism_tiles",
+    "random_subset",
+    "registered_slides",
+    "registered_stores",
+    "registered_tiles",
+    "robustness",
+    "robustness_report",
+    "simulated_slides",
+    "write_report",
+]
