@@ -2,11 +2,13 @@
 
 from napari_pathfm.evaluation._bootstrap import Estimate, bootstrap_counts, interval
 from napari_pathfm.evaluation._fields import registered_slides, registered_tiles
+from napari_pathfm.evaluation._labelled import Labelled, labelled_tiles
 from napari_pathfm.evaluation._layouts import (
     plism_features,
     plism_tiles,
     registered_stores,
 )
+from napari_pathfm.evaluation._probe_report import probe
 from napari_pathfm.evaluation._registered import Condition, Registered, random_subset
 from napari_pathfm.evaluation._report import Plot, Report, Table, write_report
 from napari_pathfm.evaluation._robustness import (
@@ -20,6 +22,7 @@ from napari_pathfm.evaluation._simulated import simulated_slides
 __all__ = [
     "Condition",
     "Estimate",
+    "Labelled",
     "Plot",
     "Registered",
     "Report",
@@ -28,8 +31,10 @@ __all__ = [
     "bootstrap_counts",
     "four_median_score",
     "interval",
+    "labelled_tiles",
     "plism_features",
     "plism_tiles",
+    "probe",
     "random_subset",
     "registered_slides",
     "registered_stores",
