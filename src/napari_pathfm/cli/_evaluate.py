@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_pathfm.cli import _evaluate_probe, _evaluate_robustness
+from napari_pathfm.cli import (
+    _evaluate_generation,
+    _evaluate_probe,
+    _evaluate_robustness,
+)
 
 if TYPE_CHECKING:
     import argparse
 
 # Each adds itself as this verb does.
-_PROTOCOLS = (_evaluate_robustness, _evaluate_probe)
+_PROTOCOLS = (_evaluate_robustness, _evaluate_probe, _evaluate_generation)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

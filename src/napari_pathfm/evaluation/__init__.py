@@ -2,6 +2,7 @@
 
 from napari_pathfm.evaluation._bootstrap import Estimate, bootstrap_counts, interval
 from napari_pathfm.evaluation._fields import registered_slides, registered_tiles
+from napari_pathfm.evaluation._generation_report import generation
 from napari_pathfm.evaluation._labelled import Labelled, labelled_tiles
 from napari_pathfm.evaluation._layouts import (
     plism_features,
@@ -17,6 +18,7 @@ from napari_pathfm.evaluation._robustness import (
     robustness,
 )
 from napari_pathfm.evaluation._robustness_report import robustness_report
+from napari_pathfm.evaluation._sides import Sides, equal_sides
 from napari_pathfm.evaluation._simulated import simulated_slides
 
 __all__ = [
@@ -27,9 +29,12 @@ __all__ = [
     "Registered",
     "Report",
     "Robustness",
+    "Sides",
     "Table",
     "bootstrap_counts",
+    "equal_sides",
     "four_median_score",
+    "generation",
     "interval",
     "labelled_tiles",
     "plism_features",
