@@ -16,7 +16,7 @@ from napari_pathfm.evaluation._codec import jpeg
 from napari_pathfm.evaluation._tiles import encode_tiles, fit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -83,19 +83,28 @@ class Gallery:
 
     Parameters
     ----------
-    tiles : sequence of ndarray
-        uint8 ``(px, px, 3)`` each.
+    tiles : iterable of ndarray
+        uint8 ``(px, px, 3)`` each; only features and thumbnails of them are kept.
     encoder : Encoder
         What looks.
     """
 
-    def __init__(self, tiles: Sequence[NDArray[np.uint8]], encoder: Encoder) -> None:
+    def __init__(self, tiles: Iterable[NDArray[np.uint8]], encoder: Encoder) -> None:
         self._encoder = encoder
-        px = encoder.spec.tile_px
-        features = encode_tiles((fit(tile, px) for tile in tiles), encoder)
+        thumbs: list[NDArray[np.float32]] = []
+
+        def seen() -> Iterator[NDArray[np.uint8]]:
+            for tile in tiles:
+                thumbs.append(_thumb(tile))
+                yield fit(tile, encoder.spec.tile_px)
+
+        features = encode_tiles(seen(), encoder)
         self._centre = features.mean(0)
         self._features = _unit(features - self._centre)
-        self._thumbs = np.stack([_thumb(tile) for tile in tiles])
+        self._thumbs = np.stack(thumbs)
+
+    def __len__(self) -> int:
+        return len(self._thumbs)
 
     def closeness(self, tiles: Sequence[NDArray[np.uint8]]) -> Closeness:
         """Find how near each tile comes to any of the gallery."""

@@ -54,6 +54,8 @@ class Copied:
         Share of real tiles flagged that are no copies and set no threshold.
     originals : int
         How many those were.
+    known : int
+        How many tiles were searched.
     thresholds : dict of str to float
         By embedding and by pixels.
     """
@@ -63,6 +65,7 @@ class Copied:
     planted: int
     false_alarms: float
     originals: int
+    known: int
     thresholds: dict[str, float]
 
 
@@ -116,35 +119,40 @@ def compare_spaces(
     for quality in QUALITIES:
         for name in ("generated", "floor (real)"):
             arms[f"{name}, JPEG {quality}"] = recompressed(arms[name], quality)
-    if sides.train:
-        for name in ("generated", "floor (real)"):
-            arms[f"{name}, to training tiles"] = arms[name]
-    total = len(encoders) * (len(arms) + 1)
+    total = (len(encoders) + 1) * len(arms)
     done = 0
     results: dict[str, dict[str, dict[str, Estimate]]] = {}
     for space, embed in _spaces(encoders):
         real = embed(sides.real)
-        train = embed(sides.train) if sides.train else real
-        results[space] = {}
+        features = {}
         for name, tiles in arms.items():
-            reference = train if name.endswith("training tiles") else real
-            results[space][name] = compare(
-                reference, embed(tiles), draws=draws, seed=seed
-            )
+            features[name] = embed(tiles)
             done += 1
             if progress is not None:
-                progress(min(done, total), total)
+                progress(done, total)
+        found = {
+            name: compare(real, each, draws=draws, seed=seed)
+            for name, each in features.items()
+        }
+        if sides.train:
+            train = embed(sides.train)
+            found |= {
+                f"{name}, to training tiles": compare(
+                    train, features[name], draws=draws, seed=seed
+                )
+                for name in ("generated", "floor (real)")
+            }
+        results[space] = found
     return results
 
 
 def find_copies(sides: Sides, encoder: Encoder, seed: int = 0) -> Copied:
-    """Look for copies among the generated, and measure how well such are found.
+    """Look for copies of `Sides.known`, and measure how well such are found.
 
-    Copies are looked for among the training tiles where those are given, else among the
-    real ones. Half of the floor sets the threshold, the other half counts false alarms.
+    Half of the floor sets the threshold, the other half counts false alarms.
     """
+    gallery = Gallery(sides.known(), encoder)
     known = sides.train or sides.real
-    gallery = Gallery(known, encoder)
     half = len(sides.floor) // 2
     limit = threshold(gallery.closeness(sides.floor[:half]))
     originals = sides.floor[half:]
@@ -158,6 +166,7 @@ def find_copies(sides: Sides, encoder: Encoder, seed: int = 0) -> Copied:
         min(_PLANTED, len(known)),
         float(limit.flags(gallery.closeness(originals)).mean()),
         len(originals),
+        len(gallery),
         {"embedding cosine": limit.embedding, "pixel correlation": limit.pixels},
     )
 

@@ -101,6 +101,7 @@ def _copies(copies: Copied) -> dict[str, Any]:
         "planted_each": copies.planted,
         "false_alarms": copies.false_alarms,
         "originals": copies.originals,
+        "searched": copies.known,
         "thresholds": copies.thresholds,
     }
 
@@ -121,7 +122,7 @@ def _tables(spaces: dict[str, dict[str, dict[str, Estimate]]]) -> list[Table]:
 
 def _copies_table(copies: Copied) -> Table:
     return Table(
-        "Copies of real tiles",
+        f"Copies, looked for among {copies.known} real tiles",
         ["tiles", "n", "share flagged"],
         [
             ["generated", len(copies.flagged), float(copies.flagged.mean())],

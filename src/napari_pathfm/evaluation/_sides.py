@@ -12,7 +12,7 @@ from napari_pathfm.evaluation._codec import jpeg, tile_codecs
 from napari_pathfm.evaluation._tiles import PICTURES, read_tile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -33,6 +33,9 @@ class Sides:
         Generated tiles.
     train : list of ndarray
         Tiles that the generator was trained on; empty where not given.
+    known : callable
+        Gives all tiles that copies are looked for among, one by one: every training
+        tile, or the real side where there are none.
     facts : dict
         For the report.
     """
@@ -41,6 +44,7 @@ class Sides:
     floor: list[NDArray[np.uint8]]
     generated: list[NDArray[np.uint8]]
     train: list[NDArray[np.uint8]]
+    known: Callable[[], Iterable[NDArray[np.uint8]]]
     facts: dict[str, Any]
 
 
@@ -120,7 +124,13 @@ def equal_sides(
         "train": None if train is None else f"{n} of {len(paths['train'])}",
         "draw": f"seed {seed}",
     }
-    return Sides(**tiles, facts=facts)
+
+    def known() -> Iterator[NDArray[np.uint8]]:
+        for path in paths["train"]:
+            yield _cut(path, crop, recompress)
+
+    whole = known if train is not None else lambda: tiles["real"]
+    return Sides(**tiles, known=whole, facts=facts)
 
 
 def _pictures_below(folder: Path) -> list[Path]:
