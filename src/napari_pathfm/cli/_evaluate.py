@@ -8,13 +8,19 @@ from napari_pathfm.cli import (
     _evaluate_generation,
     _evaluate_probe,
     _evaluate_robustness,
+    _evaluate_slides,
 )
 
 if TYPE_CHECKING:
     import argparse
 
 # Each adds itself as this verb does.
-_PROTOCOLS = (_evaluate_robustness, _evaluate_probe, _evaluate_generation)
+_PROTOCOLS = (
+    _evaluate_robustness,
+    _evaluate_probe,
+    _evaluate_generation,
+    _evaluate_slides,
+)
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,6 +3,7 @@
 from napari_pathfm.evaluation._bootstrap import Estimate, bootstrap_counts, interval
 from napari_pathfm.evaluation._fields import registered_slides, registered_tiles
 from napari_pathfm.evaluation._generation_report import generation
+from napari_pathfm.evaluation._head import Head, load_head, save_head
 from napari_pathfm.evaluation._labelled import Labelled, labelled_tiles
 from napari_pathfm.evaluation._layouts import (
     plism_features,
@@ -18,25 +19,34 @@ from napari_pathfm.evaluation._robustness import (
     robustness,
 )
 from napari_pathfm.evaluation._robustness_report import robustness_report
+from napari_pathfm.evaluation._schedule import Schedule, Setting
 from napari_pathfm.evaluation._sides import Sides, equal_sides
 from napari_pathfm.evaluation._simulated import simulated_slides
+from napari_pathfm.evaluation._slides import SlideSet, labelled_slides
+from napari_pathfm.evaluation._slides_report import train_head, validate_slides
 
 __all__ = [
     "Condition",
     "Estimate",
+    "Head",
     "Labelled",
     "Plot",
     "Registered",
     "Report",
     "Robustness",
+    "Schedule",
+    "Setting",
     "Sides",
+    "SlideSet",
     "Table",
     "bootstrap_counts",
     "equal_sides",
     "four_median_score",
     "generation",
     "interval",
+    "labelled_slides",
     "labelled_tiles",
+    "load_head",
     "plism_features",
     "plism_tiles",
     "probe",
@@ -46,6 +56,9 @@ __all__ = [
     "registered_tiles",
     "robustness",
     "robustness_report",
+    "save_head",
     "simulated_slides",
+    "train_head",
+    "validate_slides",
     "write_report",
 ]
