@@ -4,7 +4,7 @@
 osteosarcoma fields below DATA as PNG, 2 N of the held-out case to compare with, N of it
 to condition N images (fast preset), and of the other cases, which the generator learned
 from; then runs ``napari-pathfm evaluate generation`` on the folders. N is 96 at most,
-and by default; under five minutes on two quiet cores.
+and by default: about eight minutes of processor time; what is in OUT is used again.
 """
 
 from __future__ import annotations

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 # Side of the thumbnails that are compared, and of the crops looked for in them.
 _THUMB = 32
-_CROPS = (32, 30, 28, 26, 24, 22)
+_CROPS = tuple(range(32, 21, -1))
 
-# Standard deviation (of 0..1) below which a window is blank and matches nothing.
-_BLANK = 0.01
+# Standard deviation (of 0..1) below which a window is blank and matches nothing: glass
+# with one edge looks like all other glass with one edge.
+_BLANK = 0.03
 
 # Share of known originals beyond which closeness is unusual.
 _QUANTILE = 0.99
@@ -119,6 +120,11 @@ class Gallery:
         )
 
 
+def is_blank(tile: NDArray[np.uint8]) -> bool:
+    """Tell whether a tile has so little in it that nobody could say what it is of."""
+    return bool(_thumb(tile).std() <= _BLANK)
+
+
 def orientations(tile: NDArray[Any]) -> list[NDArray[Any]]:
     """The eight flips and quarter turns of ``(h, w, ...)``."""
     turned = [np.rot90(tile, k) for k in range(4)]
@@ -148,7 +154,8 @@ def correlations(
 
     number, views = queries.shape[:2]
     best = np.zeros((number, len(gallery)))
-    images = torch.from_numpy(np.ascontiguousarray(gallery))[:, None]
+    # About the middle of the range, so that variances lose few digits.
+    images = torch.from_numpy(np.ascontiguousarray(gallery))[:, None] - 0.7
     templates = torch.from_numpy(queries.reshape(-1, 1, _THUMB, _THUMB))
     for side in _CROPS:
         small = F.interpolate(templates, side, mode="bilinear", antialias=True)
@@ -164,7 +171,7 @@ def correlations(
             highest = found.amax((2, 3)).reshape(len(part), number, views).amax(2)
             own = best[:, start : start + _CHUNK]
             np.maximum(own, highest.T.numpy(), out=own)
-    return best
+    return np.minimum(best, 1.0)
 
 
 def plants(

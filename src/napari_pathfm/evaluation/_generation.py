@@ -13,7 +13,7 @@ from napari_pathfm.evaluation._bootstrap import (
     jackknife,
 )
 from napari_pathfm.evaluation._colour import COLOUR, colour_features
-from napari_pathfm.evaluation._copies import Gallery, plants, threshold
+from napari_pathfm.evaluation._copies import Gallery, is_blank, plants, threshold
 from napari_pathfm.evaluation._distances import frechet_distance, kernel_distance
 from napari_pathfm.evaluation._manifold import NEIGHBOUR, manifold
 from napari_pathfm.evaluation._sides import recompressed
@@ -152,18 +152,18 @@ def find_copies(sides: Sides, encoder: Encoder, seed: int = 0) -> Copied:
     Half of the floor sets the threshold, the other half counts false alarms.
     """
     gallery = Gallery(sides.known(), encoder)
-    known = sides.train or sides.real
+    known = [t for t in sides.train or sides.real if not is_blank(t)][:_PLANTED]
     half = len(sides.floor) // 2
     limit = threshold(gallery.closeness(sides.floor[:half]))
     originals = sides.floor[half:]
     found = {
         way: float(limit.flags(gallery.closeness(tiles)).mean())
-        for way, tiles in plants(known[:_PLANTED], seed).items()
+        for way, tiles in plants(known, seed).items()
     }
     return Copied(
         limit.flags(gallery.closeness(sides.generated)),
         found,
-        min(_PLANTED, len(known)),
+        len(known),
         float(limit.flags(gallery.closeness(originals)).mean()),
         len(originals),
         len(gallery),
