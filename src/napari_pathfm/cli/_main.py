@@ -11,6 +11,7 @@ from napari_pathfm import __version__
 from napari_pathfm.cli import (
     _demo,
     _embed,
+    _evaluate,
     _export,
     _generate,
     _h5,
@@ -41,6 +42,7 @@ _VERBS = (
     _provenance,
     _export,
     _train,
+    _evaluate,
 )
 
 
