@@ -152,6 +152,28 @@ def test_passes_are_counted_and_stopping_takes_one(generator, conditions):
     assert calls == [(1, 6), (2, 6), (3, 6)]
 
 
+def test_stopping_while_pixels_are_made_takes_one_window(generator, conditions):
+    """Decoding counts too: an area of a thousand tiles decodes for minutes."""
+    calls: list[tuple[int, int]] = []
+
+    def stop(step, total, _):
+        calls.append((step, total))
+        return len(calls) < 3
+
+    with pytest.raises(Cancelled):
+        generate_area(
+            generator,
+            (28, 42),
+            [(0, 0), (0, 14)],
+            conditions[:2],
+            sampler="euler",
+            steps=1,
+            on_step=stop,
+        )
+    # Two passes, then one window decoded of two.
+    assert calls == [(1, 2), (2, 2), (2, 2)]
+
+
 def test_senseless_areas_are_refused(generator, conditions):
     with pytest.raises(PathfmError, match="1 conditions for 2 windows"):
         generate_area(generator, (28, 42), [(0, 0), (0, 14)], conditions[:1])

@@ -17,7 +17,9 @@ from napari_pathfm.cli import (
     _info,
     _models,
     _provenance,
+    _repair,
     _train,
+    _twin,
     _view,
 )
 from napari_pathfm.errors import PathfmError
@@ -34,6 +36,8 @@ _VERBS = (
     _embed,
     _heatmap,
     _generate,
+    _repair,
+    _twin,
     _provenance,
     _export,
     _train,

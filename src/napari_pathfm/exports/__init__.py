@@ -28,6 +28,7 @@ from napari_pathfm.exports._objects import QuPathObject
 from napari_pathfm.exports._ome_tiff import export_heatmap_ome_tiff
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
 from napari_pathfm.exports._sheet import export_animation, export_contact_sheet
+from napari_pathfm.exports._synthetic_tiff import export_synthetic_ome_tiff
 from napari_pathfm.exports._tiles import (
     heatmap_tiles,
     synthetic_features,
@@ -48,6 +49,7 @@ __all__ = [
     "export_layers_geojson",
     "export_png",
     "export_store_geojson",
+    "export_synthetic_ome_tiff",
     "heatmap_from_layer",
     "heatmap_tiles",
     "layer_features",

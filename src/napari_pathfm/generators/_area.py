@@ -117,7 +117,8 @@ def generate_area(
         See `Generator.generate`; the sampler is one of `AREA_SAMPLERS`.
     on_step : callable, optional
         See `OnStep`; called after every pass of the network, of each window, with the
-        number of passes.
+        number of passes; and after each window that is encoded or decoded, so that
+        stopping never takes longer than one of these.
 
     Returns
     -------
@@ -159,6 +160,9 @@ def generate_area(
         done += 1
         tell(on_step, done, total, None)
 
+    def between_windows() -> None:
+        tell(on_step, done, total, None)
+
     from napari_pathfm.generators._fusion import sample_area
 
     pixels = sample_area(
@@ -169,6 +173,7 @@ def generate_area(
         settings,
         known=None if known is None else (known.pixels, known.unknown),
         after_window=after_window,
+        between_windows=between_windows,
     )
     told = provenance_of(
         generator.spec,

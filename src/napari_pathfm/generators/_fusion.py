@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     Cells = tuple[int, int]
 
 
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 def tent(side: int) -> NDArray[np.float32]:
     """Weights of a square window, float32 ``(side, side)``, highest in its middle.
 
@@ -79,6 +83,7 @@ def sample_area(
     *,
     known: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None,
     after_window: Callable[[], None],
+    between_windows: Callable[[], None] = _nothing,
 ) -> NDArray[np.uint8]:
     """Make an area; uint8 ``(h * downsample, w * downsample, 3)``, glass elsewhere.
 
@@ -99,6 +104,8 @@ def sample_area(
         noise.
     after_window : callable
         Called after each pass of the network.
+    between_windows : callable
+        Called after each window that is encoded or decoded.
     """
     with torch.inference_mode():
         start = torch.from_numpy(noise)[None].to(flow.device)
@@ -116,7 +123,7 @@ def sample_area(
         hold = None
         if known is not None:
             pixels, unknown = known
-            there = encode_area(flow, pixels, windows)
+            there = encode_area(flow, pixels, windows, between_windows)
             free = torch.from_numpy(unknown).to(flow.device)
 
             def hold(x: Tensor, t: float) -> Tensor:
@@ -129,11 +136,14 @@ def sample_area(
             settings.steps,
             after_step=hold,
         )
-        return decode_area(flow, latents, windows)
+        return decode_area(flow, latents, windows, between_windows)
 
 
 def encode_area(
-    flow: LatentFlow, pixels: NDArray[np.uint8], windows: Sequence[Cells]
+    flow: LatentFlow,
+    pixels: NDArray[np.uint8],
+    windows: Sequence[Cells],
+    between_windows: Callable[[], None] = _nothing,
 ) -> Tensor:
     """Encode an area window by window, float32 ``(1, C, h, w)``; 0 where none is.
 
@@ -152,11 +162,15 @@ def encode_area(
         image = to_signed(torch.from_numpy(tile.copy())[None]).to(flow.device)
         summed[..., r : r + side, c : c + side] += weight * flow.encode(image).float()
         total[r : r + side, c : c + side] += weight
+        between_windows()
     return summed / total.clamp(min=float(weight.min()))
 
 
 def decode_area(
-    flow: LatentFlow, latents: Tensor, windows: Sequence[Cells]
+    flow: LatentFlow,
+    latents: Tensor,
+    windows: Sequence[Cells],
+    between_windows: Callable[[], None] = _nothing,
 ) -> NDArray[np.uint8]:
     """Decode window by window, blended where they overlap; white where none is.
 
@@ -192,6 +206,7 @@ def decode_area(
         place = band[:, c * d : (c + side) * d]
         place[..., :3] += weight * image
         place[..., 3:] += weight
+        between_windows()
     put_down(top + side * d)
     return pixels
 
