@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.slides import Slide
 
-Kind = Literal["slide", "tissue", "heatmap", "synthetic", "prompts", "preview"]
+Kind = Literal["slide", "tissue", "heatmap", "synthetic", "prompts", "preview", "mask"]
 
 KEY = "napari_pathfm"
 VERSION = 1

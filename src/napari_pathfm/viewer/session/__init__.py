@@ -12,6 +12,7 @@ from napari_pathfm.viewer.session._models import Choice, Models
 from napari_pathfm.viewer.session._overview import Box, Overview
 from napari_pathfm.viewer.session._prefetch import Chunk, Prefetch
 from napari_pathfm.viewer.session._prompts import Prompt, Prompts, Role
+from napari_pathfm.viewer.session._repairs import Repairs, Twins
 from napari_pathfm.viewer.session._session import Session
 from napari_pathfm.viewer.session._similarity import OVERLAPS, Similarity
 from napari_pathfm.viewer.session._slide_state import SlideState
@@ -32,6 +33,7 @@ __all__ = [
     "Prefetch",
     "Prompt",
     "Prompts",
+    "Repairs",
     "Role",
     "Runner",
     "Session",
@@ -39,5 +41,6 @@ __all__ = [
     "SlideState",
     "Synthesis",
     "Tissue",
+    "Twins",
     "carry_out",
 ]

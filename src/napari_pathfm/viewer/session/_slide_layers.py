@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 HEATMAP_COLORMAP = "viridis"
 
 # From below: what covers everything first, what is pointed at last.
-_ORDER = ("slide", "tissue", "heatmap", "prompts", "preview", "synthetic")
+_ORDER = ("slide", "tissue", "heatmap", "prompts", "preview", "synthetic", "mask")
 
 
 @contextmanager
