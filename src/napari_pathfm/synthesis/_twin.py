@@ -145,13 +145,8 @@ def twin(
     )
     seen = _embedded(encoder, image.pixels, lattice, windows)
     near = [cosine(s, told) for s, told in zip(seen, conditions, strict=True)]
-    borders = tuple(
-        sorted({e * lattice.px for s in found for e in (s, s + side)} - {0, end})
-        for found, end in (
-            (rows, region.height * lattice.px),
-            (columns, region.width * lattice.px),
-        )
-    )
+    across = _borders(rows, region.height, lattice)
+    down = _borders(columns, region.width, lattice)
     placed = lattice.box(*region.cells)
     image = image.with_provenance(
         action="twin",
@@ -164,7 +159,7 @@ def twin(
         mpp=lattice.pixel * mpp,
         fidelity={
             "cosine_to_condition": round(float(np.mean(near)), 4),
-            "seam": border_step(image.pixels, *borders, lattice.px),
+            "seam": border_step(image.pixels, across, down, lattice.px),
         },
     )
     return Twin(
@@ -174,7 +169,7 @@ def twin(
         mpp,
         str(slide.path),
         slide.fingerprint,
-        borders=(borders[0], borders[1]),
+        borders=(across, down),
     )
 
 
@@ -210,6 +205,12 @@ def _spread(length: int, side: int, overlap: float) -> list[int]:
     if count == 1:
         return [0]
     return [round(i * (length - side) / (count - 1)) for i in range(count)]
+
+
+def _borders(starts: list[int], length: int, lattice: Lattice) -> list[int]:
+    """Pixels at which windows begin or end inside an area."""
+    cells = {edge for start in starts for edge in (start, start + lattice.side)}
+    return sorted(edge * lattice.px for edge in cells - {0, length})
 
 
 def _embedded(

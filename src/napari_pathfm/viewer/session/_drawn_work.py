@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from napari_pathfm.errors import PathfmError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _OUTLINE = "#E69F00"
 
 
-class DrawnWork:
+class DrawnWork(ABC):
     """Something that is done where a layer of a certain name is drawn on.
 
     Attributes
@@ -90,6 +91,6 @@ class DrawnWork:
         layer.mode = self.mode
         return layer
 
+    @abstractmethod
     def start(self, state: SlideState, shape: BaseGeometry) -> None:
         """Do it."""
-        raise NotImplementedError
