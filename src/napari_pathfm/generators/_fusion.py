@@ -33,11 +33,12 @@ def _nothing() -> None:
 def tent(side: int) -> NDArray[np.float32]:
     """Weights of a square window, float32 ``(side, side)``, highest in its middle.
 
-    The product of two triangles, nowhere zero: a cell that only one window covers is
+    The product of two squared triangles, next to nothing at the edges, where a window
+    must not be seen to end, but nowhere zero: a cell that only one window covers is
     that window's.
     """
     line = np.minimum(np.arange(side), np.arange(side)[::-1]) + 1.0
-    line /= line.max()
+    line = (line / line.max()) ** 2
     return (line[:, None] * line[None]).astype(np.float32)
 
 
