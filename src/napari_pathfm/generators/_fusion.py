@@ -39,7 +39,8 @@ def tent(side: int) -> NDArray[np.float32]:
     """
     line = np.minimum(np.arange(side), np.arange(side)[::-1]) + 1.0
     line = (line / line.max()) ** 2
-    return (line[:, None] * line[None]).astype(np.float32)
+    weights: NDArray[np.float32] = (line[:, None] * line[None]).astype(np.float32)
+    return weights
 
 
 def fused(
