@@ -121,3 +121,8 @@ def test_what_is_missing_is_one_line(pixcell_folder, gone, tmp_path):
         )
     assert "\n" not in str(caught.value)
     assert str(root) in str(caught.value)
+
+
+def test_repairs_and_areas_are_refused_in_a_line(pixcell):
+    with pytest.raises(PathfmError, match=r"whole tiles only.*such as bundled"):
+        pixcell.flow()

@@ -214,6 +214,8 @@ def test_statistics_take_latents_back_without_eps():
     assert own.bn.running_var.dtype == torch.float32
     z = own.denormalize(torch.ones(1, 4, 1, 1)).flatten()
     np.testing.assert_allclose(z, [0.3 + 0.5**0.5, 1.9, 1.0, 5.0], rtol=1e-6)
+    there = torch.randn(2, 4, 3, 3)
+    torch.testing.assert_close(own.normalize(own.denormalize(there)), there)
 
 
 def test_positions_are_those_that_diffusers_has():
@@ -355,6 +357,12 @@ def test_training_checkpoint_makes_images(tmp_path):
     pixels = made.draw(row, 0, settings, lambda n, _: done.append(n), watched=False)
     assert pixels.shape == (32, 32, 3)
     assert done == [1, 2, 3]
+    # Its inside, for areas: four pixels a cell, encoded as the network sees them.
+    flow = made.flow("native")
+    assert (flow.side, flow.downsample, flow.channels) == (8, 4, 4)
+    with torch.inference_mode():
+        again = flow.encode(flow.decode(latents))
+    assert again.shape == latents.shape
     torch.save({"ema": ema, "vae": {"encoder.x": torch.ones(1)}}, file)
     with pytest.raises(WeightsError, match="no autoencoder"):
         NativeSiT.of_checkpoint(file, heads=3)

@@ -55,6 +55,22 @@ def test_provenance_names_slide_place_and_both_models(slide, encoder, generator)
     assert len(told.condition_sha256) == 64
 
 
+def test_without_condition_the_place_is_only_a_place(slide, encoder, generator):
+    from napari_pathfm.synthesis import verify
+
+    made = vary(
+        slide, [(600.0, 500.0)], generator, encoder, conditional=False, n=1, steps=2
+    )
+    direct = generator.generate(None, steps=2)[0]
+    np.testing.assert_array_equal(made.images[0].pixels, direct.pixels)
+    told = made.images[0].provenance
+    assert told.condition_sha256 is None
+    assert told.box == made.box
+    assert set(told.fidelity) == {"cosine_to_place"}
+    assert made.fidelity == [told.fidelity["cosine_to_place"]]
+    assert verify(made.images[0].pixels, told, generator).identical
+
+
 def test_fidelity_is_the_cosine_to_the_condition(slide, encoder, generator):
     made = vary(slide, [(600.0, 500.0)], generator, encoder, n=2, steps=2)
     wanted = encoder.encode(made.source[None]).cls[0]

@@ -76,7 +76,8 @@ def test_a_forged_place_is_found(slide, encoder, generator, image):
         ({"encoder_revision": "local:0"}, "another encoder's weights"),
         ({"slide_fingerprint": "0" * 32}, "another slide's fingerprint"),
         ({"box": (0.0, 0.0, 448.0, 448.0)}, "--mpp"),
-        ({"action": "repair"}, "cannot make again"),
+        ({"action": "dream"}, "cannot make again"),
+        ({"action": "repair"}, "does not say its 'mask'"),
         ({"action": "walk", "details": {}}, "does not say its 'path'"),
     ],
 )

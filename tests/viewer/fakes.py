@@ -9,7 +9,12 @@ import numpy as np
 
 from napari_pathfm.encoders import ENCODERS, Features
 from napari_pathfm.errors import WeightsError
-from napari_pathfm.generators import GENERATORS, Provenance, SyntheticImage
+from napari_pathfm.generators import (
+    GENERATORS,
+    LatentFlow,
+    Provenance,
+    SyntheticImage,
+)
 from napari_pathfm.viewer.session import Models
 
 if TYPE_CHECKING:
@@ -51,6 +56,7 @@ class FakeGenerator:
         self.revision = "fake:ba9876543210"
         self.step_s = step_s
         self.calls: list[dict[str, Any]] = []
+        self.conditions: list[NDArray[np.float32] | None] = []
 
     def generate(
         self,
@@ -68,6 +74,7 @@ class FakeGenerator:
 
         steps = self.spec.steps if steps is None else steps
         guidance = self.spec.guidance if guidance is None else guidance
+        self.conditions.append(condition)
         self.calls.append(
             {
                 "n": n,
@@ -87,6 +94,30 @@ class FakeGenerator:
                 tell(on_step, i * steps + step, n * steps, preview)
             images.append(SyntheticImage(pixels, self._provenance(seed + i, steps)))
         return images
+
+    def flow(self, on_step: Any = None) -> LatentFlow:
+        """Goes to grey; its autoencoder averages 8 x 8 pixels."""
+        from napari_pathfm.viewer._imports import import_models
+
+        # As the real models do: PyTorch beside a canvas needs care.
+        import_models()
+        import torch
+        from torch.nn.functional import avg_pool2d, interpolate
+
+        def network(x: Any, t: Any, condition: Any, drop: Any) -> Any:
+            time.sleep(self.step_s)
+            return x / t.view(-1, 1, 1, 1)
+
+        return LatentFlow(
+            network=network,
+            encode=lambda images: avg_pool2d(images, 8),
+            decode=lambda latents: interpolate(latents, scale_factor=8),
+            channels=3,
+            side=self.spec.tile_px // 8,
+            downsample=8,
+            device=torch.device("cpu"),
+            engine="fake",
+        )
 
     def _provenance(self, seed: int, steps: int) -> Provenance:
         return Provenance(

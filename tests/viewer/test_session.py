@@ -370,6 +370,24 @@ def test_a_place_becomes_tissue_at_that_place(session, models):
     assert session.viewer.layers.extent.units is not None
 
 
+def test_variants_from_the_mean_of_clicks_and_from_nothing(session, models):
+    click(session, ON_LANDMARK)
+    click(session, ON_PINK)
+    session.synthesis.generate()
+    assert session.synthesis.result.images[0].provenance.points == (ON_PINK,)
+    session.synthesis.origin = "mean"
+    session.synthesis.generate()
+    told = session.synthesis.result.images[0].provenance
+    assert told.points == (ON_PINK, ON_LANDMARK)
+    x, y, side, _ = session.synthesis.result.box
+    assert (x + side / 2, y + side / 2) == ON_PINK
+    session.synthesis.origin = "none"
+    session.synthesis.generate()
+    assert models.fake_generator.conditions[-1] is None
+    told = session.synthesis.result.images[0].provenance
+    assert set(told.fidelity) == {"cosine_to_place"}
+
+
 def test_nowhere_to_generate_is_said(session):
     session.synthesis.generate()
     assert "Click tissue" in session.message

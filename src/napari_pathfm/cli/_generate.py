@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.cli import _generate_walk
 from napari_pathfm.cli._bar import progress_bar
+from napari_pathfm.cli._generation import add_generation, load_models, make_folder
 from napari_pathfm.cli._options import (
-    add_device,
-    add_icc,
     add_json,
-    add_mpp,
-    add_weights,
     count,
     point,
     preset_of,
     show,
-    weights_of,
 )
-from napari_pathfm.errors import OutputError
 
 if TYPE_CHECKING:
     import argparse
@@ -44,40 +39,14 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="X,Y",
         help="level-0 pixels; the embeddings of several points are averaged",
     )
-    parser.add_argument("--generator", default="bundled", metavar="NAME")
-    add_weights(parser, "generator")
+    add_generation(parser)
     parser.add_argument(
-        "--encoder-weights",
-        type=Path,
-        metavar="DIR",
-        help="folder of the conditioning encoder's repository, instead of the hub",
-    )
-    parser.add_argument(
-        "--trust-remote-code",
+        "--unconditional",
         action="store_true",
-        help="agree to run the Python code that the generator's repository brings",
+        help="make what the generator makes untold; it stands at the first point",
     )
     parser.add_argument("-n", type=count, default=4, help="variants (4)")
     parser.add_argument("--seed", type=int, default=0, help="of the first variant (0)")
-    parser.add_argument("--steps", type=count, help="sampling steps")
-    parser.add_argument("--guidance", type=float, help="guidance scale; 1 is none")
-    parser.add_argument(
-        "--sampler",
-        choices=["pipeline", "sde", "euler", "heun", "dpm"],
-        help="how to go from noise to tissue; each generator has its own default",
-    )
-    presets = parser.add_mutually_exclusive_group()
-    presets.add_argument(
-        "--preset",
-        choices=["paper", "fast"],
-        help="sampler and steps: as published (the default), or fast",
-    )
-    presets.add_argument(
-        "--fast", action="store_true", help="the same as --preset fast"
-    )
-    add_mpp(parser)
-    add_icc(parser)
-    add_device(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     add_json(parser)
     _generate_walk.add_options(parser)
@@ -86,7 +55,6 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Generate, and write PNGs, pictures that show them together, and the region."""
-    from napari_pathfm.encoders import encoder_spec, load_encoder
     from napari_pathfm.generators import generator_spec
     from napari_pathfm.slides import open_slide
     from napari_pathfm.synthesis import check_points
@@ -96,13 +64,8 @@ def run(options: argparse.Namespace) -> None:
     with open_slide(options.slide, mpp=options.mpp, icc=options.icc) as slide:
         slide.require_mpp()
         check_points(slide, [*options.at, *([options.to] if options.to else [])])
-        _make_folder(options.out)
-        generator = _load(options)
-        encoder = load_encoder(
-            spec.encoder,
-            weights=weights_of(encoder_spec(spec.encoder), options.encoder_weights),
-            device=options.device,
-        )
+        make_folder(options.out)
+        generator, encoder = load_models(options)
         work = _generate_walk.walk_and_write if options.to else _vary_and_write
         with progress_bar(spec.title, "step") as draw:
             report = work(
@@ -128,6 +91,7 @@ def _vary_and_write(
         options.at,
         generator,
         encoder,
+        conditional=not options.unconditional,
         n=options.n,
         seed=options.seed,
         steps=options.steps,
@@ -143,30 +107,13 @@ def _vary_and_write(
 def _lines(report: dict[str, Any]) -> list[str]:
     return [
         f"{entry['file']}: seed {entry['seed']}, "
-        f"cosine to condition {entry['cosine_to_condition']:.3f}"
+        + (
+            f"cosine to condition {entry['cosine_to_condition']:.3f}"
+            if "cosine_to_condition" in entry
+            else f"unconditional, cosine to the place {entry['cosine_to_place']:.3f}"
+        )
         for entry in report["images"]
     ] + [f"{report['contact_sheet']}: real tile and variants", report["geojson"]]
-
-
-def _load(options: argparse.Namespace) -> Generator:
-    from napari_pathfm.generators import generator_spec, load_generator
-
-    return load_generator(
-        options.generator,
-        weights=weights_of(generator_spec(options.generator), options.weights),
-        device=options.device,
-        trust_remote_code=options.trust_remote_code,
-    )
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder now: an hour's work must not end at a missing permission."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder} cannot be made ({error.strerror}): choose another --out"
-        ) from error
 
 
 def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
@@ -178,14 +125,14 @@ def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
     )
 
     entries = []
-    for image, cosine in zip(variation.images, variation.fidelity, strict=True):
+    for image in variation.images:
         file = folder / f"{stem}_seed{image.provenance.seed}.png"
         export_png(image, file)
         entries.append(
             {
                 "file": str(file),
                 "seed": image.provenance.seed,
-                "cosine_to_condition": cosine,
+                **image.provenance.fidelity,
             }
         )
     sheet = folder / f"{stem}_sheet.png"
@@ -193,7 +140,8 @@ def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
         variation.images,
         sheet,
         captions=[
-            f"seed {e['seed']}, cosine {e['cosine_to_condition']}" for e in entries
+            f"seed {entry['seed']}, cosine {cosine}"
+            for entry, cosine in zip(entries, variation.fidelity, strict=True)
         ],
         source=variation.source,
     )

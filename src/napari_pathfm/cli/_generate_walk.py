@@ -40,6 +40,8 @@ def check(options: argparse.Namespace) -> None:
         given = [n for n in ("frames", "path") if getattr(options, n) is not None]
         if given:
             options.refuse(f"--{given[0]} belongs to a walk: give its end with --to")
+    elif options.unconditional:
+        options.refuse("a walk goes from one condition to another: not --unconditional")
     elif len(options.at) != 1:
         options.refuse("a walk starts at one place: give --at once")
 

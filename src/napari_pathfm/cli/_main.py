@@ -19,8 +19,10 @@ from napari_pathfm.cli import (
     _info,
     _models,
     _provenance,
+    _repair,
     _search,
     _train,
+    _twin,
     _view,
 )
 from napari_pathfm.errors import PathfmError
@@ -39,6 +41,8 @@ _VERBS = (
     _heatmap,
     _search,
     _generate,
+    _repair,
+    _twin,
     _provenance,
     _export,
     _train,

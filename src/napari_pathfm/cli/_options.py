@@ -25,6 +25,20 @@ def point(text: str) -> tuple[float, float]:
     return x, y
 
 
+def box(text: str) -> tuple[float, float, float, float]:
+    """Read ``X,Y,WIDTH,HEIGHT`` in level-0 pixels."""
+    try:
+        x, y, width, height = (float(part) for part in text.split(","))
+    except ValueError:
+        x = y = width = height = math.nan
+    if not all(map(math.isfinite, (x, y, width, height))) or min(width, height) <= 0:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no box: give X,Y,WIDTH,HEIGHT in level-0 pixels, such as "
+            "1200,1900,60,60"
+        )
+    return x, y, width, height
+
+
 def count(text: str) -> int:
     """Read a whole number of at least one."""
     try:

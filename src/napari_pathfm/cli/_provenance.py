@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     parser = verbs.add_parser("provenance", help="what made a synthetic image")
-    parser.add_argument("file", type=Path, metavar="FILE.png")
+    parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument(
         "--verify",
         action="store_true",

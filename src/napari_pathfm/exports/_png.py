@@ -58,7 +58,7 @@ def export_png(
 
 
 def read_provenance(path: PathLike) -> Provenance | list[Provenance]:
-    """Read what made a synthetic image from its PNG.
+    """Read what made a synthetic image from its PNG or OME-TIFF.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def read_provenance(path: PathLike) -> Provenance | list[Provenance]:
     Raises
     ------
     PathfmError
-        The file is missing, is no PNG, or carries no provenance of ours: one line.
+        The file is missing, is neither, or carries no provenance of ours: one line.
     """
     from napari_pathfm.generators import Provenance
 
@@ -89,7 +89,7 @@ def read_provenance(path: PathLike) -> Provenance | list[Provenance]:
 
 
 def read_synthetic(path: PathLike) -> SyntheticImage:
-    """Read a synthetic image from its PNG, with what made it.
+    """Read a synthetic image from its PNG or OME-TIFF, with what made it.
 
     Raises
     ------
@@ -111,6 +111,14 @@ def _read(path: PathLike) -> tuple[str, npt.NDArray[np.uint8]]:
     from PIL import Image, UnidentifiedImageError
 
     name = Path(path)
+    # What knows OME knows this module's statement.
+    from napari_pathfm.exports._pixels import PIXEL_SUFFIXES, read_pixels
+
+    if name.name.lower().endswith(PIXEL_SUFFIXES):
+        placed = read_pixels(name)
+        if placed.kind != "synthetic":
+            raise PathfmError(f"{name} holds heatmaps and no synthetic tissue.")
+        return json.dumps(placed.provenance[0]), placed.pixels
     try:
         with Image.open(name, formats=["PNG"]) as image:
             pixels = np.asarray(image.convert("RGB"))
@@ -120,7 +128,8 @@ def _read(path: PathLike) -> tuple[str, npt.NDArray[np.uint8]]:
         raise PathfmError(f"There is no file {name}.") from error
     except UnidentifiedImageError as error:
         raise PathfmError(
-            f"{name} is no PNG: only PNG files of this program carry provenance."
+            f"{name} is no PNG: only PNG and OME-TIFF files of this program carry "
+            "provenance."
         ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise PathfmError(f"{name} is damaged: {error}.") from error

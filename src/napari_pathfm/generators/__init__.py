@@ -1,10 +1,17 @@
 """Latent diffusion models that make tissue, and the images that say so."""
 
+from napari_pathfm.generators._area import (
+    AREA_SAMPLERS,
+    Known,
+    area_settings,
+    generate_area,
+)
 from napari_pathfm.generators._catalogue import (
     GENERATORS,
     generator_spec,
     load_generator,
 )
+from napari_pathfm.generators._flow import LatentFlow
 from napari_pathfm.generators._generator import Generator, OnStep
 from napari_pathfm.generators._image import (
     Provenance,
@@ -14,13 +21,18 @@ from napari_pathfm.generators._image import (
 from napari_pathfm.generators._spec import GeneratorSpec
 
 __all__ = [
+    "AREA_SAMPLERS",
     "GENERATORS",
     "Generator",
     "GeneratorSpec",
+    "Known",
+    "LatentFlow",
     "OnStep",
     "Provenance",
     "SyntheticImage",
+    "area_settings",
     "condition_hash",
+    "generate_area",
     "generator_spec",
     "load_generator",
 ]

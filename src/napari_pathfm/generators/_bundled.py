@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_pathfm.generators._flow import LatentFlow
     from napari_pathfm.generators._generator import OnStep
     from napari_pathfm.generators._image import SyntheticImage
     from napari_pathfm.generators._make import Report
@@ -134,6 +135,21 @@ class BundledGenerator:
             settings=settings,
             draw=partial(self._draw, watched=on_step is not None),
             on_step=on_step,
+        )
+
+    def flow(self, on_step: OnStep | None = None) -> LatentFlow:
+        """Give the network and the autoencoder; see `Generator.flow`."""
+        from napari_pathfm.generators._autoencoder import DOWNSAMPLE, LATENT_CHANNELS
+        from napari_pathfm.generators._flow import LatentFlow
+
+        return LatentFlow(
+            network=self._unet,
+            encode=self._autoencoder.encode,
+            decode=self._autoencoder.decode,
+            channels=LATENT_CHANNELS,
+            side=BUNDLED.tile_px // DOWNSAMPLE,
+            downsample=DOWNSAMPLE,
+            device=self._device,
         )
 
     def _draw(

@@ -20,6 +20,7 @@ from napari_pathfm import weights as weight_files
 from napari_pathfm.errors import PathfmError, WeightsError
 from napari_pathfm.generators import _native
 from napari_pathfm.generators._consent import no_consent
+from napari_pathfm.generators._flow import whole_tiles_only
 from napari_pathfm.generators._generator import tell
 from napari_pathfm.generators._pipeline import (
     CODE,
@@ -30,11 +31,13 @@ from napari_pathfm.generators._pipeline import (
     load_pipeline,
     revision_of,
 )
+from napari_pathfm.generators._settings import settle
 from napari_pathfm.generators._spec import GeneratorSpec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_pathfm.generators._flow import LatentFlow
     from napari_pathfm.generators._generator import OnStep
     from napari_pathfm.generators._make import Draw
     from napari_pathfm.generators._settings import Settings
@@ -150,6 +153,27 @@ class CytoSyn(PipelineGenerator):
         settings = replace(settings, sampler="pipeline")
         _, own, engine = super()._choose(settings, asked=asked, on_step=on_step)
         return settings, own, f"{engine}; the native SiT does not serve: {says}"
+
+    def flow(self, on_step: OnStep | None = None) -> LatentFlow:
+        """Give the native SiT, if it has proved itself here; see `Generator.flow`."""
+        sampler, steps = CYTOSYN.fast
+        settings = settle(
+            CYTOSYN,
+            sampler=sampler,
+            steps=steps,
+            guidance=None,
+            preset=None,
+            conditional=True,
+        )
+        try:
+            native, parity = self._proved(settings, on_step)
+        except WeightsError as error:
+            native, says = None, str(error)
+        else:
+            says = parity.says
+        if native is None:
+            raise whole_tiles_only(CYTOSYN, says)
+        return native.flow(f"native SiT, which {says}")
 
     def _proved(
         self, settings: Settings, on_step: OnStep | None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_pathfm.errors import Cancelled, PathfmError
 
 if TYPE_CHECKING:
+    from napari_pathfm.generators._flow import LatentFlow
     from napari_pathfm.generators._image import SyntheticImage
     from napari_pathfm.generators._settings import Settings
     from napari_pathfm.generators._spec import GeneratorSpec
@@ -69,6 +70,17 @@ class Generator(Protocol):
             If condition or settings make no sense.
         Cancelled
             If ``on_step`` said so.
+        """
+
+    def flow(self, on_step: OnStep | None = None) -> LatentFlow:
+        """Give the network and the autoencoder, for what is no whole tile.
+
+        Raises
+        ------
+        PathfmError
+            If the generator makes whole tiles only.
+        Cancelled
+            If ``on_step`` said so while the network was tried.
         """
 
 

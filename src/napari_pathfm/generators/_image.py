@@ -35,18 +35,20 @@ class Provenance:
     encoder, encoder_revision : str or None
         What made the condition.
     condition_sha256 : str or None
-        Of the float32 condition vector; None for an unconditional image.
+        Of the float32 condition vector, or of all tiles' one after the other; None for
+        an unconditional image.
     slide, slide_fingerprint : str or None
         Where the condition was read.
     points : list of [x, y]
         Level-0 pixels whose tiles' mean embedding is the condition; of a walk, its
         start and its end.
     box : [x, y, width, height] or None
-        Level-0 square that the image stands for.
+        Level-0 rectangle that the image stands for.
     action : str
-        What was asked for: ``"vary"``, ``"walk"``.
+        What was asked for: ``"vary"``, ``"walk"``, ``"repair"``, ``"twin"``.
     details : dict
-        What only that action has: the path of a walk and the fraction of the way.
+        What only that action has: the path of a walk and the fraction of the way, the
+        mask of a repair as GeoJSON geometry, the overlap of a twin's tiles.
     fidelity : dict
         Figures measured on the image, such as the cosine to its condition.
     software : str

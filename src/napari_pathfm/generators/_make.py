@@ -87,14 +87,14 @@ def make_images(
             tell(on_step, before + done, total, preview)
 
         pixels = draw(row, seed + number, settings, report)
-        provenance = _provenance(
+        provenance = provenance_of(
             spec, revision, row, seed + number, settings, pixels, engine
         )
         images.append(SyntheticImage(pixels, provenance))
     return images
 
 
-def _provenance(
+def provenance_of(
     spec: GeneratorSpec,
     revision: str,
     row: NDArray[np.float32] | None,
@@ -103,6 +103,7 @@ def _provenance(
     pixels: NDArray[np.uint8],
     engine: str,
 ) -> Provenance:
+    """Say what made an image, as far as the generator knows."""
     from napari_pathfm import __version__
 
     return Provenance(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_pathfm.generators._flow import LatentFlow
     from napari_pathfm.generators._make import Report
     from napari_pathfm.generators._settings import Settings
     from napari_pathfm.generators._sit import SiTTransformer2DModel
@@ -144,21 +145,50 @@ class NativeSiT:
             )
             return self._decode(latents)
 
+    def flow(self, engine: str) -> LatentFlow:
+        """Give network and autoencoder; see `Generator.flow`."""
+        from napari_pathfm.generators._flow import LatentFlow
+
+        stages = len(self._vae.config.block_out_channels)
+        return LatentFlow(
+            network=self._velocity,
+            encode=self._encode,
+            decode=self._images,
+            channels=self._sit.config.in_channels,
+            side=self._sit.config.sample_size,
+            downsample=2 ** (stages - 1),
+            device=self._device,
+            engine=engine,
+        )
+
     def _velocity(
         self, x: Tensor, t: Tensor, condition: Tensor | None, drop: Tensor | None
     ) -> Tensor:
         velocity: Tensor = self._sit(x, t, condition, drop, return_dict=False)[0]
         return velocity
 
-    def _decode(self, latents: Tensor) -> NDArray[np.uint8]:
-        import torch
+    def _encode(self, images: Tensor) -> Tensor:
+        plain = self._vae.encode(images.to(self._vae.dtype)).latent_dist.mode().float()
+        if self._sit.config.latent_statistics:
+            return self._sit.normalize(plain)
+        config = self._vae.config
+        shifted: Tensor = plain - (config.shift_factor or 0.0)
+        scaled: Tensor = shifted * config.scaling_factor
+        return scaled
 
+    def _images(self, latents: Tensor) -> Tensor:
         if self._sit.config.latent_statistics:
             plain = self._sit.denormalize(latents)
         else:
             config = self._vae.config
             plain = latents / config.scaling_factor + (config.shift_factor or 0.0)
-        images = self._vae.decode(plain.to(self._vae.dtype)).sample.float()
+        images: Tensor = self._vae.decode(plain.to(self._vae.dtype)).sample.float()
+        return images
+
+    def _decode(self, latents: Tensor) -> NDArray[np.uint8]:
+        import torch
+
+        images = self._images(latents)
         # Truncated, not rounded, as REPA-E does.
         scaled = images.add(1).div(2).mul(255).clamp(0, 255).to(torch.uint8)
         pixels: NDArray[np.uint8] = (

@@ -17,6 +17,7 @@ import numpy as np
 from napari_pathfm import weights as weight_files
 from napari_pathfm.errors import WeightsError
 from napari_pathfm.generators._consent import require_consent
+from napari_pathfm.generators._flow import whole_tiles_only
 from napari_pathfm.generators._generator import check_request
 from napari_pathfm.generators._make import make_images
 from napari_pathfm.generators._settings import settle
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_pathfm.generators._flow import LatentFlow
     from napari_pathfm.generators._generator import OnStep
     from napari_pathfm.generators._image import SyntheticImage
     from napari_pathfm.generators._make import Draw, Report
@@ -95,6 +97,10 @@ class PipelineGenerator:
             on_step=on_step,
             engine=engine,
         )
+
+    def flow(self, on_step: OnStep | None = None) -> LatentFlow:
+        """Refuse: what goes on inside is the pipeline's own; see `Generator.flow`."""
+        raise whole_tiles_only(self.spec, "its own pipeline")
 
     def _choose(
         self, settings: Settings, *, asked: bool, on_step: OnStep | None

@@ -25,6 +25,8 @@ Velocity = Callable[[Tensor, float], Tensor]
 #: ``after_pass(done, estimate)``: whole steps done, and the latents that a straight
 #: line from here would reach.
 AfterPass = Callable[[int, Tensor], None]
+#: ``after_step(x, t)``: the state to go on with, from the one reached at ``t``.
+AfterStep = Callable[[Tensor, float], Tensor]
 
 
 def guided(
@@ -124,6 +126,7 @@ def follow(
     generator: torch.Generator | None = None,
     dtype: torch.dtype | None = None,
     after_pass: AfterPass | None = None,
+    after_step: AfterStep | None = None,
 ) -> Tensor:
     """Go from noise to latents; the state stays on the noise's device.
 
@@ -143,6 +146,9 @@ def follow(
         What the network sees; by default that of the noise.
     after_pass : callable, optional
         See `AfterPass`; called after every pass of the network.
+    after_step : callable, optional
+        See `AfterStep`; called after every pass too, for a sampler of two passes a step
+        reaches the next time with each.
 
     Returns
     -------
@@ -151,14 +157,17 @@ def follow(
     """
     stochastic = {"generator": generator} if generator is not None else {}
     x, passes = noise, len(scheduler.timesteps)
+    sigmas = scheduler.sigmas.tolist()
     # Sigmas and not timesteps: some schedulers round those to integers.
     for number, (timestep, sigma) in enumerate(
-        zip(scheduler.timesteps, scheduler.sigmas.tolist(), strict=False), start=1
+        zip(scheduler.timesteps, sigmas, strict=False), start=1
     ):
         seen = x.to(dtype or noise.dtype)
         v = velocity(seen, sigma).to(noise.dtype)
         estimate = x - sigma * v
         x = scheduler.step(v, timestep, x, return_dict=False, **stochastic)[0]
+        if after_step is not None:
+            x = after_step(x, sigmas[number])
         done = steps if number == passes else number // scheduler.order
         if after_pass is not None:
             after_pass(done, estimate)

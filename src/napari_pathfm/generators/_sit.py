@@ -262,14 +262,21 @@ class SiTTransformer2DModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def denormalize(self, latents: Tensor) -> Tensor:
         """Take latents of unit variance to what the autoencoder decodes."""
-        if not self.config.latent_statistics:
-            return latents
+        scale, mean = self._statistics(latents)
+        return latents * scale + mean
+
+    def normalize(self, latents: Tensor) -> Tensor:
+        """Take the autoencoder's latents to unit variance; undoes `denormalize`."""
+        scale, mean = self._statistics(latents)
+        return (latents - mean) / scale
+
+    def _statistics(self, latents: Tensor) -> tuple[Tensor, Tensor]:
         mean, variance = self.bn.running_mean, self.bn.running_var
-        assert mean is not None
-        assert variance is not None
+        if not self.config.latent_statistics or mean is None or variance is None:
+            return latents.new_ones(()), latents.new_zeros(())
         # Without the eps of the norm: so REPA-E's samplers have it.
         scale = variance.to(latents.dtype).sqrt()[:, None, None]
-        return latents * scale + mean.to(latents.dtype)[:, None, None]
+        return scale, mean.to(latents.dtype)[:, None, None]
 
 
 def _projector(width: int, hidden: int, out: int) -> nn.Sequential:

@@ -46,9 +46,16 @@ class PlacedImages:
         """Cosine of each image's embedding to its condition, by the same encoder.
 
         It is the very encoder that conditioned the generator: a high cosine is expected
-        and proves little.
+        and proves little. Of unconditional images, the cosine to the real tile in their
+        place.
         """
-        return [i.provenance.fidelity["cosine_to_condition"] for i in self.images]
+        told = [i.provenance.fidelity for i in self.images]
+        return [
+            f["cosine_to_condition"]
+            if "cosine_to_condition" in f
+            else f["cosine_to_place"]
+            for f in told
+        ]
 
     @property
     def title(self) -> str:

@@ -36,6 +36,7 @@ def vary(
     generator: Generator,
     encoder: Encoder,
     *,
+    conditional: bool = True,
     n: int = 4,
     seed: int = 0,
     steps: int | None = None,
@@ -48,6 +49,7 @@ def vary(
 
     The tiles centred on the points are encoded, their CLS vectors averaged, and the
     generator is conditioned on the mean. The images stand at the first point.
+    Without condition they show what the generator makes of nothing but its training.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ def vary(
         From `load_generator`.
     encoder : Encoder
         The one that ``generator.spec.encoder`` names.
+    conditional : bool
+        Whether the points' embeddings condition the images.
     n, seed, steps, guidance, sampler, preset, on_step
         See `Generator.generate`.
 
@@ -86,7 +90,7 @@ def vary(
     tiles = read_boxes(slide, boxes, spec)
     condition = embed_tiles(encoder, tiles).mean(0, keepdims=True)
     images = generator.generate(
-        condition,
+        condition if conditional else None,
         n=n,
         seed=seed,
         steps=steps,
@@ -96,6 +100,7 @@ def vary(
         on_step=on_step,
     )
     side = boxes[0][2]
+    measured = "cosine_to_condition" if conditional else "cosine_to_place"
     images = [
         image.with_provenance(
             encoder=encoder.spec.name,
@@ -106,7 +111,7 @@ def vary(
             details=slide_details(slide),
             box=boxes[0],
             mpp=side / image.pixels.shape[1] * mpp,
-            fidelity={"cosine_to_condition": cosine(seen, condition[0])},
+            fidelity={measured: cosine(seen, condition[0])},
         )
         for image, seen in zip(images, embed_images(encoder, images), strict=True)
     ]

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.generators import condition_hash
+from napari_pathfm.synthesis._again import PLACED, made_again
 from napari_pathfm.synthesis._condition import (
     boxes_around,
     check_pair,
@@ -79,29 +80,37 @@ def verify(
     """
     _same("generator", provenance.generator, generator.spec.name)
     _same("generator's weights", provenance.generator_revision, generator.revision)
-    condition = None
-    if provenance.condition_sha256 is not None:
-        if slide is None or encoder is None:
+    condition = made = None
+    placed = provenance.action in PLACED
+    if slide is None or encoder is None:
+        if placed or provenance.condition_sha256 is not None:
             raise PathfmError(
                 "the image was made from tissue: the slide and the encoder are needed "
                 "to make it again"
             )
+    elif placed:
+        _same_sources(provenance, slide, generator, encoder)
+        made = made_again(provenance, slide, generator, encoder, on_step=on_step)
+    elif provenance.condition_sha256 is not None:
         condition = condition_of(provenance, slide, generator, encoder)
-    again = generator.generate(
-        condition,
-        seed=provenance.seed,
-        steps=provenance.steps,
-        guidance=provenance.guidance,
-        sampler=provenance.sampler,
-        on_step=on_step,
-    )[0].pixels
+    if made is not None:
+        again, told = made.pixels, made.provenance.condition_sha256
+    else:
+        again = generator.generate(
+            condition,
+            seed=provenance.seed,
+            steps=provenance.steps,
+            guidance=provenance.guidance,
+            sampler=provenance.sampler,
+            on_step=on_step,
+        )[0].pixels
+        told = None if condition is None else condition_hash(condition[0])
     if again.shape != pixels.shape:
         raise PathfmError(
             f"the image has {pixels.shape[1]} x {pixels.shape[0]} px and comes out "
             f"with {again.shape[1]} x {again.shape[0]}: it was resized since"
         )
     difference = np.abs(again.astype(np.int16) - pixels.astype(np.int16))
-    told = None if condition is None else condition_hash(condition[0])
     return Verification(
         identical=not difference.any(),
         max_difference=int(difference.max(initial=0)),
@@ -120,10 +129,7 @@ def condition_of(
         If slide or encoder are not those that the provenance names, or it does not say
         enough.
     """
-    check_pair(generator.spec, encoder)
-    _same("encoder", provenance.encoder, encoder.spec.name)
-    _same("encoder's weights", provenance.encoder_revision, encoder.revision)
-    _same("slide's fingerprint", provenance.slide_fingerprint, slide.fingerprint)
+    _same_sources(provenance, slide, generator, encoder)
     places = check_points(slide, provenance.points)
     boxes = boxes_around(slide, places, generator.spec)
     if provenance.box is not None and not np.allclose(boxes[0], provenance.box):
@@ -145,6 +151,15 @@ def condition_of(
         f"the image was made by {provenance.action!r} from {len(cls)} places, which "
         "this version cannot make again"
     )
+
+
+def _same_sources(
+    provenance: Provenance, slide: Slide, generator: Generator, encoder: Encoder
+) -> None:
+    check_pair(generator.spec, encoder)
+    _same("encoder", provenance.encoder, encoder.spec.name)
+    _same("encoder's weights", provenance.encoder_revision, encoder.revision)
+    _same("slide's fingerprint", provenance.slide_fingerprint, slide.fingerprint)
 
 
 def _same(what: str, told: str | None, here: str) -> None:

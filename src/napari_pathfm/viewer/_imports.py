@@ -56,7 +56,7 @@ def import_models() -> None:
 def import_for_layers() -> None:
     """Import what napari's layers need at first use; a second, in a worker only."""
     with _lock, _without_collections():
-        for name in ("pandas", "scipy.ndimage", "skimage.filters"):
+        for name in ("pandas", "scipy.ndimage", "skimage.filters", "shapely"):
             importlib.import_module(name)
 
 

@@ -30,6 +30,7 @@ Kind = Literal[
     "labels",
     "suggestion",
     "classes",
+    "mask",
 ]
 
 KEY = "napari_pathfm"

@@ -20,6 +20,7 @@ from napari_pathfm.viewer.panel._forms import (
     set_hint,
 )
 from napari_pathfm.viewer.panel._progress_row import ProgressRow
+from napari_pathfm.viewer.panel._region_rows import RegionRows
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -30,6 +31,14 @@ _CAUTION = (
     "Measured by the encoder that steered the generator: high values are expected and "
     "prove little."
 )
+# What the condition was, by what a step of the slider is.
+_MEASURED_AGAINST = {
+    "variant": "real tile",
+    "frame": "way between",
+    "repair": "surroundings",
+    "twin": "real tiles",
+}
+_ORIGINS = (("The place", "last"), ("Mean of clicks", "mean"), ("Nothing", "none"))
 
 
 class SynthesisSection(Section):
@@ -50,6 +59,9 @@ class SynthesisSection(Section):
         self.preset = Combo()
         self.preset.addItem("As published", "paper")
         self.preset.addItem("Fast", "fast")
+        self.origin = Combo()
+        for text, name in _ORIGINS:
+            self.origin.addItem(text, name)
         self.trust = QCheckBox()
         self.button = QPushButton(f"Generate here ({KEY})")
         self.button.setToolTip(
@@ -62,6 +74,7 @@ class SynthesisSection(Section):
             "frames."
         )
         self.frames = Number(2, 99)
+        self.regions = RegionRows(session)
         self.place = hint()
         self.progress = ProgressRow()
         self.cosines = QLabel()
@@ -80,6 +93,7 @@ class SynthesisSection(Section):
         self.body.addWidget(self.trust)
         self.body.addWidget(self.button)
         self.body.addLayout(self._walk_row())
+        self.body.addWidget(self.regions)
         self.body.addWidget(self.place)
         self.body.addWidget(self.progress)
         self.body.addWidget(self.cosines)
@@ -89,6 +103,9 @@ class SynthesisSection(Section):
         self.trust.toggled.connect(lambda on: self._set("trust_remote_code", on))
         self.preset.currentIndexChanged.connect(
             lambda _: self._set("preset", self.preset.currentData())
+        )
+        self.origin.currentIndexChanged.connect(
+            lambda _: self._set("origin", self.origin.currentData())
         )
         for name in ("n", "seed", "steps", "guidance", "frames"):
             field = getattr(self, name)
@@ -101,7 +118,8 @@ class SynthesisSection(Section):
         """Show the session's settings, work and result."""
         synthesis = self._session.synthesis
         fields = (self.generator, self.n, self.seed, self.steps, self.guidance)
-        with quietly(*fields, self.frames, self.trust, self.preset):
+        with quietly(*fields, self.frames, self.trust, self.preset, self.origin):
+            self.origin.setCurrentIndex(self.origin.findData(synthesis.origin))
             self.preset.setCurrentIndex(self.preset.findData(synthesis.preset))
             self.frames.setValue(synthesis.frames)
             self.generator.setCurrentIndex(self.generator.findData(synthesis.generator))
@@ -131,6 +149,7 @@ class SynthesisSection(Section):
         ready = state is not None and state.mpp is not None and not synthesis.running
         self.button.setEnabled(ready and target is not None)
         self.walk.setEnabled(ready and synthesis.walk_ends is not None)
+        self.regions.refresh()
         if synthesis.running:
             set_hint(self.place, "")
         elif state is None or state.mpp is None:
@@ -153,7 +172,10 @@ class SynthesisSection(Section):
         self.caution.setVisible(own)
         if own and result is not None:
             figures = "  ".join(f"{value:.2f}" for value in result.fidelity)
-            to = "real tile" if result.axis == "variant" else "way between"
+            to = _MEASURED_AGAINST[result.axis]
+            if result.axis == "variant":
+                of = len(result.images[0].provenance.points)
+                to = f"mean of {of} real tiles" if of > 1 else to
             self.cosines.setText(f"Cosine to the {to}: {figures}")
             self.cosines.setToolTip(
                 f"One figure per {result.axis}, in the slider's order: 1 means that "
@@ -200,6 +222,12 @@ class SynthesisSection(Section):
                 self.preset,
                 "As published, or with a sampler that needs fewer steps. The image's "
                 "provenance says which.",
+            ),
+            (
+                "From",
+                self.origin,
+                "The embedding of the place alone, the mean of it and all places that "
+                "were clicked to be like, or nothing: what the generator makes untold.",
             ),
         )
         for index, (text, field, tooltip) in enumerate(places):

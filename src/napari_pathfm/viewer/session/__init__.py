@@ -15,6 +15,7 @@ from napari_pathfm.viewer.session._models import Choice, Models
 from napari_pathfm.viewer.session._overview import Box, Overview
 from napari_pathfm.viewer.session._prefetch import Chunk, Prefetch
 from napari_pathfm.viewer.session._prompts import Prompt, Prompts, Role
+from napari_pathfm.viewer.session._repairs import Repairs, Twins
 from napari_pathfm.viewer.session._sections import Section
 from napari_pathfm.viewer.session._session import Session
 from napari_pathfm.viewer.session._session_file import SUFFIX, Bulk, read_session
@@ -43,6 +44,7 @@ __all__ = [
     "Prompt",
     "Prompts",
     "Recovery",
+    "Repairs",
     "Role",
     "Runner",
     "Section",
@@ -51,6 +53,7 @@ __all__ = [
     "SlideState",
     "Synthesis",
     "Tissue",
+    "Twins",
     "carry_out",
     "read_session",
 ]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.generators import Generator, GeneratorSpec
-    from napari_pathfm.synthesis import Variation, Walk
+    from napari_pathfm.synthesis import Repair, Twin, Variation, Walk
     from napari_pathfm.weights import ModelSpec
 
 
@@ -161,6 +161,18 @@ class Models:
         from napari_pathfm.synthesis import walk
 
         return walk(*arguments, **keywords)
+
+    def repair(self, *arguments: Any, **keywords: Any) -> Repair:
+        """Make what lies under a mask anew: `synthesis.repair`."""
+        from napari_pathfm.synthesis import repair
+
+        return repair(*arguments, **keywords)
+
+    def twin(self, *arguments: Any, **keywords: Any) -> Twin:
+        """Make a region once more: `synthesis.twin`."""
+        from napari_pathfm.synthesis import twin
+
+        return twin(*arguments, **keywords)
 
 
 def _choice(spec: Any, tile_um: float) -> Choice:

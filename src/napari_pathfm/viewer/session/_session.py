@@ -20,6 +20,7 @@ from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._overview import Overview
 from napari_pathfm.viewer.session._prompt_layer import PromptLayer
 from napari_pathfm.viewer.session._prompts import Prompt
+from napari_pathfm.viewer.session._repairs import Repairs, Twins
 from napari_pathfm.viewer.session._saving import SECTIONS, restore, save
 from napari_pathfm.viewer.session._similarity import Similarity
 from napari_pathfm.viewer.session._slide_layers import rescale_layers
@@ -86,6 +87,8 @@ class Session:
         self.similarity = Similarity(self)
         self.classes = Classes(self)
         self.synthesis = Synthesis(self)
+        self.repairs = Repairs(self)
+        self.twins = Twins(self)
         self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)

@@ -34,6 +34,7 @@ _ORDER = (
     "prompts",
     "preview",
     "synthetic",
+    "mask",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_pathfm.viewer.session._slide_state import SlideState
 
     Point = tuple[float, float]
+    Origin = Literal["last", "mean", "none"]
 
 
 class Synthesis:
@@ -42,6 +43,9 @@ class Synthesis:
         Of a walk, both ends included.
     steps, guidance : int, float
         Of the sampler.
+    origin : {"last", "mean", "none"}
+        What variants are conditioned on: the place alone, the mean of it and all places
+        clicked to be like, or nothing.
     trust_remote_code : bool
         Whether the person agrees now to run code that the generator's repository
         brings; an answer given before holds for that code without it.
@@ -62,6 +66,7 @@ class Synthesis:
         self.n = 4
         self.seed = 0
         self.frames = 9
+        self.origin: Origin = "last"
         self.steps = 25
         self.guidance = 1.5
         self.trust_remote_code = False
@@ -152,15 +157,29 @@ class Synthesis:
 
     def generate_at(self, x: float, y: float) -> None:
         """Generate variants at a level-0 place of the current slide."""
-        state = self._ready((x, y))
+        state = self.ready((x, y))
         if state is None:
             return
         models, slide, n = self._session.models, state.slide, self.n
+        conditional, points = self.origin != "none", [(x, y)]
+        if self.origin == "mean":
+            points += [p for p in state.prompts.points("like") if p != (x, y)]
 
         def make(generator: Generator, encoder: Encoder, **settings: Any) -> Variation:
-            return models.vary(slide, [(x, y)], generator, encoder, n=n, **settings)
+            if not conditional:
+                # There is nothing to be guided to.
+                settings["guidance"] = None
+            return models.vary(
+                slide,
+                points,
+                generator,
+                encoder,
+                n=n,
+                conditional=conditional,
+                **settings,
+            )
 
-        self._run("Generating tissue", make, state, (x, y))
+        self.run("Generating tissue", make, state, (x, y))
 
     def walk(self) -> None:
         """Generate what lies between the last two places clicked to be like."""
@@ -169,7 +188,7 @@ class Synthesis:
             self._session.say("Click two places: the walk goes from one to the other.")
             return
         start, end = ends
-        state = self._ready(start, end)
+        state = self.ready(start, end)
         if state is None:
             return
         models, slide, frames = self._session.models, state.slide, self.frames
@@ -179,9 +198,9 @@ class Synthesis:
                 slide, start, end, generator, encoder, frames=frames, **settings
             )
 
-        self._run("Walking", make, state, start)
+        self.run("Walking", make, state, start)
 
-    def _ready(self, *places: Point) -> SlideState | None:
+    def ready(self, *places: Point) -> SlideState | None:
         """Give the current slide if work at places of it makes sense, or say no."""
         state = self._session.current
         if self.running:
@@ -194,7 +213,7 @@ class Synthesis:
                 return None
         return state
 
-    def _run(
+    def run(
         self,
         title: str,
         make: Callable[..., PlacedImages],

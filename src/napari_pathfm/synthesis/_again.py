@@ -1,0 +1,91 @@
+"""Repairs and areas made again from what their provenance says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pathfm.errors import PathfmError
+from napari_pathfm.synthesis._repair import repair
+from napari_pathfm.synthesis._twin import twin
+
+if TYPE_CHECKING:
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.generators import (
+        Generator,
+        OnStep,
+        Provenance,
+        SyntheticImage,
+    )
+    from napari_pathfm.slides import Slide
+
+#: Actions whose images are no whole tiles.
+PLACED = ("repair", "twin")
+
+
+def made_again(
+    provenance: Provenance,
+    slide: Slide,
+    generator: Generator,
+    encoder: Encoder,
+    *,
+    on_step: OnStep | None = None,
+) -> SyntheticImage:
+    """Do once more what was done.
+
+    Raises
+    ------
+    PathfmError
+        If the provenance does not say enough, or the slide's pixel size is another.
+    """
+    settings: dict[str, Any] = {
+        "seed": provenance.seed,
+        "steps": provenance.steps,
+        "guidance": provenance.guidance,
+        "sampler": provenance.sampler,
+        "on_step": on_step,
+    }
+    if provenance.box is None:
+        raise PathfmError("the provenance does not say its 'box'")
+    _same_scale(provenance, slide, generator)
+    if provenance.action == "twin":
+        overlap = _said(provenance, "overlap")
+        return twin(
+            slide, provenance.box, generator, encoder, overlap=overlap, **settings
+        ).images[0]
+    return repair(
+        slide,
+        _shape(_said(provenance, "mask")),
+        generator,
+        encoder,
+        like=provenance.points,
+        feather=_said(provenance, "feather"),
+        **settings,
+    ).images[0]
+
+
+def _said(provenance: Provenance, name: str) -> Any:
+    if name not in provenance.details:
+        raise PathfmError(f"the provenance does not say its {name!r}")
+    return provenance.details[name]
+
+
+def _shape(told: Any) -> Any:
+    import shapely
+
+    try:
+        return shapely.geometry.shape(told)
+    except (AttributeError, TypeError, ValueError, shapely.errors.ShapelyError) as bad:
+        raise PathfmError(f"the provenance's mask is damaged ({bad})") from bad
+
+
+def _same_scale(provenance: Provenance, slide: Slide, generator: Generator) -> None:
+    """Refuse another pixel size than was used, by name."""
+    spec = generator.spec
+    here = slide.sampling(spec.mpp).downsample * slide.require_mpp()
+    if not np.isclose(here, provenance.mpp, rtol=1e-6):
+        raise PathfmError(
+            f"a pixel is now {here:g} um and was {provenance.mpp:g}: give the slide's "
+            "pixel size that was used, with --mpp"
+        )
