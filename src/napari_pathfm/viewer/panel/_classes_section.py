@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -93,8 +93,7 @@ class ClassesSection(Section):
         self.skip.clicked.connect(classes.suggestion.skip)
         self.save.clicked.connect(self._on_save)
         self.load.clicked.connect(self._on_load)
-        for key, button in ((_ACCEPT, self.accept), (_SKIP, self.skip)):
-            QShortcut(QKeySequence(key), self).activated.connect(button.click)
+        self.skip.setShortcut(QKeySequence(_SKIP))
         classes.changed.connect(self.refresh)
         classes.suggestion.changed.connect(self.refresh_suggestion)
 
@@ -129,6 +128,8 @@ class ClassesSection(Section):
         if len(classes.list):
             name = classes.list.items[classes.list.current].name
             self.accept.setText(f"Label as {name}")
+            # A button's text takes its key away.
+            self.accept.setShortcut(QKeySequence(_ACCEPT))
             self.accept.setToolTip(
                 f"Label the outlined tile as {name} and go to the next ({_ACCEPT}). "
                 "Choose another class in the list first if it is one."
