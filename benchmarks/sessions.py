@@ -25,23 +25,29 @@ from napari_pathfm.viewer._reader import slide_layer_data
 from napari_pathfm.viewer.session import Autosave, Session, read_session
 
 
-def work(slide: Path, folder: Path, report: int) -> None:
-    """Keep a session that changes, until killed; tell of each that stands."""
-    session = Session(ViewerModel(), cache=folder)
+def begin(slide: Path, cache: Path) -> Session:
+    """A slide and twenty drawn polygons."""
+    session = Session(ViewerModel(), cache=cache)
     data, keywords, _ = slide_layer_data(open_slide(slide))
     session.viewer.add_image(data, **keywords)
     layer = session.current.layer
-    rng = np.random.default_rng(0)
-    shapes = session.viewer.add_shapes(
-        [rng.random((8, 2)) * 500 for _ in range(20)],
+    rng, angle = np.random.default_rng(0), np.arange(8) * (np.pi / 4)
+    octagon = 20 * np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    session.viewer.add_shapes(
+        [octagon + 50 + 400 * rng.random(2) for _ in range(20)],
         shape_type="polygon",
         scale=layer.scale,
         units=layer.units,
     )
+    return session
+
+
+def work(session: Session, folder: Path, report: int) -> None:
+    """Keep a session that changes, until killed; tell of each that stands."""
+    session.cache = folder
+    shapes = next(x for x in session.viewer.layers if x._type_string == "shapes")
     autosave = Autosave(session)
     count = 0
-    # Without the heatmap that a click would start.
-    session.similarity.refresh = lambda: None
     while True:
         count += 1
         session.synthesis.seed = count
@@ -60,13 +66,15 @@ def main() -> None:
     lost, kept, start = [], 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         slide = draw_slide(Path(name) / "slide.tif", width=512, height=512)
+        # Begun once; each child goes on from there.
+        session = begin(slide, Path(name))
         for number in range(options.kills):
             folder = Path(name) / f"cache-{number}"
             receive, send = os.pipe()
             child = os.fork()
             if not child:
                 os.close(receive)
-                work(slide, folder, send)
+                work(session, folder, send)
             os.close(send)
             # The first session stands; then anything may happen at any moment.
             told = os.read(receive, 4)

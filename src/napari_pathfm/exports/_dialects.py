@@ -127,7 +127,8 @@ def outline(shape: object) -> npt.NDArray[np.float64] | None:
     Returns
     -------
     float64 (N, 2) or None
-        None for all other geometries, and where anything is wrong with it.
+        None for all other geometries, and where it is no list of positions. Whether all
+        are numbers is for who makes a polygon of it.
     """
     match shape:
         case {"type": "Polygon", "coordinates": [[_, _, _, _, *_] as ring]}:
@@ -135,7 +136,7 @@ def outline(shape: object) -> npt.NDArray[np.float64] | None:
                 array = np.array(ring, dtype=np.float64)
             except (TypeError, ValueError):
                 return None
-            if array.ndim == 2 and array.shape[1] >= 2 and np.isfinite(array).all():
+            if array.ndim == 2 and array.shape[1] >= 2:
                 return array[:, :2]
     return None
 

@@ -224,8 +224,9 @@ def _labels(
         "index": np.arange(1, len(store.objects) + 1),
         **attributes["features"],
     }
-    # One colour for every label: napari needs none by number then, however many.
-    colors = {None: _colors(store.objects[:1])[0], 0: "transparent"}
+    # One colour for every label, as a cycle of one: colours by number would have napari
+    # compile code for seconds.
+    colors = ["transparent", _colors(store.objects[:1])[0]]
     attributes |= {"scale": scale, "translate": translate, "colormap": colors}
     return raster.labels.copy(), attributes, replace(store, raster=raster)
 

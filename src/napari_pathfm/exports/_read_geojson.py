@@ -109,12 +109,15 @@ class _Reading:
     """The objects of one file, as far as they have been read."""
 
     def __init__(self, stream: JsonStream, source: Path) -> None:
+        import shapely
+
         self._stream = stream
         self._source = source
         # An object's place is known before the object: its children may stand first.
         self._found: list[QuPathObject | None] = []
         # Plain outlines wait for others: many are made at once in a third of the time.
         self._waiting: list[tuple[int, npt.NDArray[np.float64]]] = []
+        self._placeholder = shapely.Polygon()
 
     def document(self) -> QuPathObjects:
         """Read the whole text."""
@@ -228,8 +231,6 @@ class _Reading:
 
     def _geometry(self, place: int, shape: object) -> BaseGeometry:
         """Read a geometry, or give an empty one in place of one that waits."""
-        import shapely
-
         found = outline(shape)
         if found is None:
             return read_geometry(shape)
@@ -237,7 +238,7 @@ class _Reading:
         if len(self._waiting) > _TOGETHER:
             # Not the last one, whose object is not there yet.
             self._make_outlines(len(self._waiting) - 1)
-        return shapely.Polygon()
+        return self._placeholder
 
     def _make_outlines(self, count: int | None = None) -> None:
         """Make polygons of the outlines that wait, and give them to their objects."""
@@ -248,10 +249,12 @@ class _Reading:
         if not ready:
             return
         sizes = [len(array) for _, array in ready]
-        rings = shapely.linearrings(
-            np.concatenate([array for _, array in ready]),
-            indices=np.repeat(np.arange(len(ready)), sizes),
-        )
+        owners = np.repeat(np.arange(len(ready)), sizes)
+        places = np.concatenate([array for _, array in ready])
+        if len(bad := owners[~np.isfinite(places).all(axis=1)]):
+            reason = "its geometry has coordinates that are no numbers"
+            raise self._fault(ready[bad[0]][0], reason)
+        rings = shapely.linearrings(places, indices=owners)
         for (place, _), polygon in zip(ready, shapely.polygons(rings), strict=True):
             # Nobody has seen the object yet.
             object.__setattr__(self._found[place], "geometry", polygon)

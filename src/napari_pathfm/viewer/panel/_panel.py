@@ -86,6 +86,7 @@ class ModelsPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 6)
         layout.setSpacing(6)
+        layout.addWidget(self.sessions.question)
         layout.addWidget(self.pages, 1)
         layout.addWidget(self.sessions)
         layout.addWidget(self.message)

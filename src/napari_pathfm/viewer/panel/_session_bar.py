@@ -32,7 +32,7 @@ _TOLD = 5
 
 
 class SessionBar(QWidget):
-    """Two buttons, and above them a question where there is one to ask."""
+    """Two buttons; its `question` after a crash is for the top of the panel."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -56,15 +56,10 @@ class SessionBar(QWidget):
         )
         self.open_button.clicked.connect(self._on_open)
         self.save_button.clicked.connect(self._on_save)
-        row = QHBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(6, 0, 8, 0)
         row.addWidget(self.open_button)
         row.addWidget(self.save_button)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.question)
-        layout.addLayout(row)
         self._timer = QTimer(self)
         self._timer.setInterval(int(_EVERY_S * 1000))
         self._timer.timeout.connect(self.keep)
@@ -106,7 +101,7 @@ class SessionBar(QWidget):
         self._tell(told)
         self._session.say(f"Saved to {path.name}.")
 
-    def open_from(self, path: Path) -> bool:
+    def open_from(self, path: Path, said: str = "") -> bool:
         """Restore, and say how it went; False where the file is no session."""
         try:
             told = self._session.restore(path)
@@ -115,7 +110,7 @@ class SessionBar(QWidget):
             return False
         self._tell(told)
         if not told:
-            self._session.say(f"Opened {path.name}.")
+            self._session.say(said or f"Opened {path.name}.")
         return True
 
     def _tell(self, lines: list[str]) -> None:
@@ -139,7 +134,9 @@ class SessionBar(QWidget):
         offer, self._offer = self._offer, None
         self.question.hide()
         # What was offered goes once the running session is kept in its place.
-        if offer is not None and self.open_from(offer.path) and self.autosave.save():
+        if offer is None or not self.open_from(offer.path, "The session is back."):
+            return
+        if self.autosave.save():
             self.autosave.discard(offer)
 
     def _on_discard(self) -> None:
