@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,6 +72,28 @@ def test_objects(heatmap: Heatmap, objects: list[QuPathObject]) -> None:
     assert table["type"][1] == "cell"
     np.testing.assert_array_equal(table["cells"], [3, *[np.nan] * 4])
     assert (table["x"][0], table["y"][0]) == (135, 220)
+
+
+def test_nearest_class_and_top_similarity(
+    heatmap: Heatmap, objects: list[QuPathObject]
+) -> None:
+    other = replace(heatmap, values=24 - heatmap.values, name="cold")
+    table = object_table(objects, [heatmap, other])
+    means = np.stack([table[name] for name in ("warmth mean (2)", "cold mean")])
+    names = np.array(["warmth", "cold"])
+    for row in range(len(objects)):
+        if np.isnan(means[:, row]).all():
+            assert table["nearest class"][row] == ""
+            assert np.isnan(table["top similarity"][row])
+        else:
+            assert table["nearest class"][row] == names[means[:, row].argmax()]
+            assert table["top similarity"][row] == means[:, row].max()
+    assert {"warmth", ""} <= set(table["nearest class"])
+    assert "nearest class" not in object_table(objects, [heatmap])
+    coords = np.array([[110, 220], [5000, 5000]])
+    tiles = tile_table(coords, 10, heatmaps=[heatmap, other], mpp=0.5)
+    assert tiles["nearest class"] == ["warmth", ""]
+    np.testing.assert_array_equal(tiles["top similarity"], [8 * 2 + 1, np.nan])
 
 
 def test_areas_are_not_guessed(objects: list[QuPathObject]) -> None:

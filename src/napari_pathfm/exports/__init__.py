@@ -25,6 +25,7 @@ from napari_pathfm.exports._layer_images import (
 )
 from napari_pathfm.exports._layer_objects import layer_objects
 from napari_pathfm.exports._layers import export_layers_geojson, layer_features
+from napari_pathfm.exports._measured import measured_features
 from napari_pathfm.exports._object_layers import objects_to_layers
 from napari_pathfm.exports._objects import QuPathObject, QuPathObjects
 from napari_pathfm.exports._pixel_layers import layer_pixels, pixels_to_layers
@@ -76,6 +77,7 @@ __all__ = [
     "layer_features",
     "layer_objects",
     "layer_pixels",
+    "measured_features",
     "object_id",
     "object_table",
     "objects_to_layers",

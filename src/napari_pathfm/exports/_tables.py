@@ -50,7 +50,9 @@ def object_table(
         pixels; ``area_um2``, NaN where `mpp` is not known; every measurement of theirs;
         and of each heatmap ``<name> mean``, ``<name> q05`` and so on for `QUANTILES`,
         over the cells whose centres lie in the object, or, where there are none, of the
-        cell under a point of it. NaN where the heatmap has no value.
+        cell under a point of it. NaN where the heatmap has no value. Of two heatmaps
+        and more also ``nearest class``, the name of the one whose mean is highest, and
+        ``top similarity``, that mean; "" and NaN where none has a value.
     """
     import shapely
 
@@ -73,11 +75,14 @@ def object_table(
         table[_free(table, name)] = np.array(
             [found.measurements.get(name, math.nan) for found in objects]
         )
+    means: list[npt.NDArray[Any]] = []
     for heatmap in heatmaps:
         values = np.array([_summary(heatmap, shape) for shape in shapes])
         names = ("mean", *(f"q{round(100 * share):02d}" for share in QUANTILES))
         for index, name in enumerate(names):
             table[_free(table, f"{heatmap.name} {name}")] = values[:, index]
+        means.append(values[:, 0])
+    _add_nearest(table, heatmaps, means)
     return table
 
 
@@ -105,7 +110,8 @@ def tile_table(
     -------
     dict of str to list or ndarray
         ``id``; ``x, y`` of the top-left corner and ``size`` in level-0 pixels;
-        ``area_um2``; the measurements; a column for each heatmap, by its name.
+        ``area_um2``; the measurements; a column for each heatmap, by its name; and of
+        two and more ``nearest class`` and ``top similarity``, as for `object_table`.
     """
     corners = np.asarray(coords)
     size = float(tile_size)
@@ -121,8 +127,10 @@ def tile_table(
     }
     for name, values in (measurements or {}).items():
         table[_free(table, name)] = np.asarray(values)
-    for heatmap in heatmaps:
-        table[_free(table, heatmap.name)] = _values_at(heatmap, corners + size / 2)
+    values = [_values_at(heatmap, corners + size / 2) for heatmap in heatmaps]
+    for heatmap, column in zip(heatmaps, values, strict=True):
+        table[_free(table, heatmap.name)] = column
+    _add_nearest(table, heatmaps, values)
     return table
 
 
@@ -171,6 +179,22 @@ def write_table(path: PathLike, table: Mapping[str, Any]) -> int:
                 ) from error
             parquet.write_table(arrow.table(dict(table)), neighbour)
     return count
+
+
+def _add_nearest(
+    table: Table, heatmaps: Sequence[Heatmap], values: Sequence[npt.NDArray[Any]]
+) -> None:
+    """Say which of several heatmaps, of classes or of places, is highest."""
+    if len(heatmaps) < 2:
+        return
+    low = np.stack([np.where(np.isnan(column), -np.inf, column) for column in values])
+    known = ~np.isnan(np.stack(values)).all(axis=0)
+    names = [heatmap.name for heatmap in heatmaps]
+    table[_free(table, "nearest class")] = [
+        names[best] if here else ""
+        for best, here in zip(low.argmax(axis=0).tolist(), known.tolist(), strict=True)
+    ]
+    table[_free(table, "top similarity")] = np.where(known, low.max(axis=0), np.nan)
 
 
 def _free(table: Table, name: str) -> str:
