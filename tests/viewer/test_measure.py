@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import shapely
@@ -20,7 +22,7 @@ def mapped(session):
     """The panel's heatmap, like the landmark, and its negative from a file."""
     session.prompt(session.current.world(X + 100, Y + 90))
     (layer,) = layers_of(session.viewer.layers, "heatmap")
-    data, keywords, _ = layer.as_layer_data_tuple()
+    data, keywords, _ = deepcopy(layer.as_layer_data_tuple())
     keywords["metadata"]["napari_pathfm"]["kind"] = "map"
     session.viewer.add_image(-data, **keywords | {"name": "unlike it"})
     return session
@@ -85,6 +87,7 @@ def test_drawn_shapes(mapped):
     stranger.metadata["napari_pathfm"]["fingerprint"] = "another slide"
     with pytest.raises(OutputError, match="on which of 2 slides"):
         measure(shapes, list(mapped.viewer.layers))
+    mapped.viewer.layers.remove(stranger)
     bare = mapped.viewer.add_labels(np.ones((4, 4), int), scale=slide.scale)
     bare.units = slide.units
     with pytest.raises(OutputError, match="no row for each object"):
