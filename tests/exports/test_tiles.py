@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import shapely
 
-from napari_pathfm.embeddings._store import FORMAT, VERSION, create_store
+from napari_pathfm.embeddings._create import create_store
+from napari_pathfm.embeddings._store import FORMAT, VERSION
 from napari_pathfm.errors import OutputError
 from napari_pathfm.exports import (
     SYNTHETIC_CLASS,
