@@ -18,7 +18,7 @@ demo: ## the whole story on a sample slide; results in demo-output/
 
 test: lint ## every check and every test; what CI runs
 	$(RUN) pytest $(WITHOUT_NAPARI)
-	$(SCREEN) pytest
+	$(SCREEN) pytest --only-napari
 
 lint: docs-check ## layers, style, types, the plugin's manifest
 	$(RUN) lint-imports

@@ -25,6 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the core tests, with napari and Qt impossible to import",
     )
+    parser.addoption(
+        "--only-napari",
+        action="store_true",
+        help="run what --no-napari leaves out: the viewer's tests, and those marked",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,12 +61,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    if not config.getoption("--no-napari"):
+    without, only = (config.getoption(f"--{how}-napari") for how in ("no", "only"))
+    if not (without or only):
         return
-    left_out = [item for item in items if item.get_closest_marker("napari")]
+    left_out = [item for item in items if _needs_napari(item) != only]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _needs_napari(item: pytest.Item) -> bool:
+    marked = item.get_closest_marker("napari") is not None
+    return marked or VIEWER_TESTS in item.path.parents
 
 
 @pytest.fixture(scope="session")

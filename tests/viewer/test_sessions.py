@@ -358,13 +358,13 @@ def test_an_empty_session_is_not_kept(other):
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
 def test_kills_during_autosave_lose_nothing():
-    """As `benchmarks/sessions.py` measures it."""
+    """As `benchmarks/sessions.py` measures it, on fewer kills."""
     program = ROOT / "benchmarks" / "sessions.py"
     done = subprocess.run(
-        [sys.executable, str(program), "--kills", "100"],
+        [sys.executable, str(program), "--kills", "10"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "100 kills" in done.stdout
+    assert "10 kills" in done.stdout
     assert "lost 0" in done.stdout
