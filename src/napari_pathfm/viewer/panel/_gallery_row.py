@@ -54,6 +54,7 @@ class GalleryRow(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
         self.buttons = [self._button(index) for index in range(COUNT)]
+        grid.setColumnStretch(_COLUMNS, 1)
         for index, button in enumerate(self.buttons):
             grid.addWidget(button, *divmod(index, _COLUMNS))
         layout = QVBoxLayout(self)
