@@ -124,6 +124,7 @@ class ModelsPanel(QWidget):
         """Let go of the viewer and stop what is going on; the layers stay."""
         self.tool.close()
         self.classes.shut()
+        self.similarity.gallery.shut()
         self.sessions.shut()
         self.session.close()
         self.minimap.shut()

@@ -18,6 +18,7 @@ from napari_pathfm.viewer.panel._forms import (
     set_hint,
     small_button,
 )
+from napari_pathfm.viewer.panel._gallery_row import GalleryRow
 from napari_pathfm.viewer.panel._progress_row import ProgressRow
 from napari_pathfm.viewer.session import OVERLAPS
 
@@ -54,6 +55,7 @@ class SimilaritySection(Section):
         self.clear = small_button("Clear")
         self.clear.setToolTip("Take all clicks back; the map goes, embeddings stay.")
         self.progress = ProgressRow()
+        self.gallery = GalleryRow(session.gallery)
         self.store = Eliding()
 
         layout = form()
@@ -82,6 +84,7 @@ class SimilaritySection(Section):
         add_row(below, "Store", self.store)
         self.body.addLayout(below)
         self.body.addWidget(self.progress)
+        self.body.addWidget(self.gallery)
         self._list_steps()
 
         self.encoder.currentIndexChanged.connect(self._on_encoder)
@@ -108,6 +111,7 @@ class SimilaritySection(Section):
         self.store.setToolTip(
             "" if path is None else f"Embeddings are kept here and used again:\n{path}"
         )
+        self.gallery.refresh()
         self.refresh_prompts()
 
     def refresh_prompts(self) -> None:

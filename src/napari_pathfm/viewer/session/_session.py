@@ -15,6 +15,7 @@ from napari_pathfm.viewer._cache import cache_folder
 from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
 from napari_pathfm.viewer.session._classes import Classes
+from napari_pathfm.viewer.session._gallery import Gallery
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._overview import Overview
@@ -85,6 +86,7 @@ class Session:
         self.unknown_sections: dict[str, Any] = {}
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
+        self.gallery = Gallery(self)
         self.classes = Classes(self)
         self.synthesis = Synthesis(self)
         self.repairs = Repairs(self)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_pathfm.embeddings import EmbeddingStore
-    from napari_pathfm.heatmaps import UnitVectors
+    from napari_pathfm.heatmaps import Heatmap, UnitVectors
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
@@ -48,6 +48,7 @@ class Similarity:
         # Of one slide at a time: a million tiles are 1.5 GB.
         self._vectors: tuple[StoreKey, UnitVectors] | None = None
         self._whole: set[SlideState] = set()
+        self._heatmaps: dict[SlideState, Heatmap] = {}
         self.job: Job | None = None
 
     # -- settings ----------------------------------------------------------------------
@@ -102,7 +103,7 @@ class Similarity:
         if not state.prompts.points("like"):
             if self._filling is not None and self._filling.state is state:
                 self._filling.focus = None
-            remove_layers(self._session.viewer, "heatmap", state.fingerprint)
+            self._drop(state)
             if state.prompts:
                 self._session.say("Click tissue that the map should be like, too.")
             if state not in self._whole or key in self._stores:
@@ -148,6 +149,10 @@ class Similarity:
         known = self._vectors
         return known[1] if known is not None and known[0] == self._key(state) else None
 
+    def heatmap(self, state: SlideState) -> Heatmap | None:
+        """Give the map that is drawn on a slide, or None."""
+        return self._heatmaps.get(state)
+
     def cancel(self) -> None:
         """Stop embedding; what is on disk stays, and the map shows it."""
         self._again = False
@@ -160,7 +165,7 @@ class Similarity:
         if self._filling is not None and self._filling.state is state:
             self.cancel()
             self._filling = None
-        remove_layers(self._session.viewer, "heatmap", state.fingerprint)
+        self._drop(state)
 
     def _key(self, state: SlideState | None) -> StoreKey | None:
         if state is None or state.mpp is None:
@@ -198,6 +203,11 @@ class Similarity:
         self._session.runner.start(filling.run, job, ended)
         self.changed.emit()
 
+    def _drop(self, state: SlideState) -> None:
+        if self._heatmaps.pop(state, None) is not None:
+            self.changed.emit()
+        remove_layers(self._session.viewer, "heatmap", state.fingerprint)
+
     def _published(self, filling: Filling, partial: Partial) -> None:
         self._show(filling, partial)
         self.advanced.emit(filling.state)
@@ -232,6 +242,7 @@ class Similarity:
             self._session.say("There is no tissue at that place.")
             state.prompts.remove(partial.misplaced)
         if partial.heatmap is not None and state.prompts.points("like"):
+            self._heatmaps[state] = partial.heatmap
             new = self.layer is None
             layer = show_heatmap(self._session.viewer, state, partial.heatmap)
             if new:

@@ -1,0 +1,119 @@
+"""The most similar tiles as pictures that lead to their place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QIcon, QImage, QPixmap
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_pathfm.viewer.panel._forms import Combo, quietly, small_button
+from napari_pathfm.viewer.session._gallery import COUNT
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_pathfm.viewer.session import Gallery
+
+_COLUMNS = 6
+_ICON = QSize(52, 52)
+
+
+class GalleryRow(QWidget):
+    """A view of a `Gallery`: folded away until somebody wants it."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        super().__init__()
+        self._gallery = gallery
+        self.show_tiles = QCheckBox("Show the tiles that are")
+        self.which = Combo()
+        self.which.addItem("most similar", False)
+        self.which.addItem("least similar", True)
+        self.annotate = small_button("Outline")
+        self.annotate.setToolTip(
+            "Outline these tiles in a layer of their own, with their similarity, which "
+            "File > Save writes for QuPath."
+        )
+        top = QHBoxLayout()
+        top.setContentsMargins(0, 0, 0, 0)
+        top.setSpacing(6)
+        top.addWidget(self.show_tiles)
+        top.addWidget(self.which, 1)
+        top.addWidget(self.annotate)
+        self.tiles = QWidget()
+        grid = QGridLayout(self.tiles)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(2)
+        self.buttons = [self._button(index) for index in range(COUNT)]
+        grid.setColumnStretch(_COLUMNS, 1)
+        for index, button in enumerate(self.buttons):
+            grid.addWidget(button, *divmod(index, _COLUMNS))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(top)
+        layout.addWidget(self.tiles)
+        self.show_tiles.toggled.connect(self._on_shown)
+        self.which.currentIndexChanged.connect(self._on_which)
+        self.annotate.clicked.connect(gallery.annotate)
+        gallery.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the gallery's pictures."""
+        gallery = self._gallery
+        with quietly(self.show_tiles, self.which):
+            self.show_tiles.setChecked(gallery.shown)
+            self.which.setCurrentIndex(int(gallery.lowest))
+        self.setVisible(gallery.possible or gallery.shown)
+        pictures = gallery.pictures if gallery.shown else []
+        self.tiles.setVisible(bool(pictures))
+        self.which.setEnabled(gallery.shown)
+        self.annotate.setEnabled(bool(pictures))
+        for index, button in enumerate(self.buttons):
+            button.setVisible(index < len(pictures))
+            if index < len(pictures):
+                found, pixels = pictures[index]
+                button.setIcon(_icon(pixels))
+                button.setToolTip(
+                    f"Similarity {found.value:.2f} at x {found.x:,.0f}, "
+                    f"y {found.y:,.0f} px. Click to go there."
+                )
+                button.setAccessibleName(f"Tile with similarity {found.value:.2f}")
+
+    def shut(self) -> None:
+        """Hear no more of the gallery."""
+        self._gallery.changed.disconnect(self.refresh)
+
+    def _button(self, index: int) -> QToolButton:
+        button = QToolButton()
+        button.setIconSize(_ICON)
+        button.setAutoRaise(True)
+        button.setFixedSize(_ICON + QSize(2, 2))
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        button.clicked.connect(lambda: self._gallery.go(index))
+        return button
+
+    def _on_shown(self, shown: bool) -> None:
+        self._gallery.shown = shown
+
+    def _on_which(self) -> None:
+        self._gallery.lowest = bool(self.which.currentData())
+
+
+def _icon(pixels: NDArray[np.uint8]) -> QIcon:
+    height, width = pixels.shape[:2]
+    image = QImage(
+        pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888
+    )
+    # The image lives on the bytes; the pixmap has its own.
+    return QIcon(QPixmap.fromImage(image))
