@@ -180,8 +180,8 @@ def test_a_moved_slide_is_found_by_its_fingerprint(session, other, tmp_path):
 
 
 def test_parts_may_add_sections_and_unknown_ones_are_kept(session, other, tmp_path):
-    class Classes:
-        name = "classes"
+    class Notes:
+        name = "notes"
 
         def write(self, session, bulk):
             return [
@@ -191,20 +191,20 @@ def test_parts_may_add_sections_and_unknown_ones_are_kept(session, other, tmp_pa
 
         def read(self, session, data, bulk):
             assert bulk.file(data[1]).read_bytes() == b"x"
-            session.classes = data[0]
+            session.notes = data[0]
             return ["one line"]
 
     path, second = tmp_path / f"work{SUFFIX}", tmp_path / f"second{SUFFIX}"
-    session.sections.append(Classes())
+    session.sections.append(Notes())
     session.save(path)
     without = other()
     without.restore(path)
     without.save(second)
-    assert read_session(second)["classes"] == read_session(path)["classes"]
+    assert read_session(second)["notes"] == read_session(path)["notes"]
     having = other()
-    having.sections.append(Classes())
+    having.sections.append(Notes())
     assert having.restore(path) == ["one line"]
-    assert having.classes == "Tumor"
+    assert having.notes == "Tumor"
 
 
 HOSTILE = {
