@@ -68,6 +68,7 @@ class ModelsPanel(QWidget):
         self.session = Session(viewer, self.runner, models=models, cache=cache)
         self.tool = CanvasTool(viewer, self.session)
         self._docked = False
+        self._shut = False
         self._scale_shown = False
 
         self.slide = SlideSection(self.session)
@@ -122,6 +123,9 @@ class ModelsPanel(QWidget):
 
     def shut(self) -> None:
         """Let go of the viewer and stop what is going on; the layers stay."""
+        if self._shut:
+            return
+        self._shut = True
         self.tool.close()
         self.classes.shut()
         self.similarity.gallery.shut()
