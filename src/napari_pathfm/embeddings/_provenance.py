@@ -80,10 +80,11 @@ def check_same(store: EmbeddingStore, attrs: dict[str, Any]) -> None:
         Naming what differs.
     """
     for key, words in _IDENTITY.items():
-        if store.attrs.get(key) != attrs[key]:
+        before, now = store.attrs.get(key), attrs.get(key)
+        if before != now:
             raise StoreError(
                 f"{store.path} was made with another {words} "
-                f"({_short(store.attrs.get(key))}, now {_short(attrs[key])}): "
+                f"({_short(before)}, now {_short(now)}): "
                 "choose another --out, or delete it"
             )
 
