@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from napari_pathfm.cli._heatmap_maps import Maps
+    from napari_pathfm.heatmaps import UnitVectors
 
 GEOJSON = (".geojson", ".geojson.gz")
 PIXELS = (".ome.tif", ".ome.tiff", ".ome.zarr")
@@ -63,6 +64,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what.add_argument(
         "--outliers", action="store_true", help="distance to the nearest other tiles"
     )
+    what.add_argument(
+        "--head",
+        type=Path,
+        metavar="FILE",
+        help="attention and scores of a slide-level head of `evaluate slides --head`",
+    )
     parser.add_argument(
         "--unlike",
         type=point,
@@ -112,21 +119,29 @@ def run(options: argparse.Namespace) -> None:
         raise OutputError("--unlike goes with --like")
     if options.save_classifier and not options.labels:
         raise OutputError("--save-classifier goes with --labels")
-    vectors = UnitVectors.of(open_store(options.store))
+    store = open_store(options.store)
     made: Maps
-    if options.like:
-        made = make.similar(vectors, options.like, options.unlike, options.reduce)
-    elif options.labels:
-        made = make.labelled(vectors, options.labels, options.save_classifier)
-    elif options.classifier:
-        made = make.classified(vectors, options.classifier)
-    elif options.components is not None:
-        made = make.principal(vectors, options.components)
-    elif options.clusters is not None:
-        made = make.clustered(vectors, options.clusters or None)
+    if options.head:
+        made = make.attended(store, options.head)
     else:
-        made = make.odd(vectors)
+        made = _of_vectors(UnitVectors.of(store), options)
     tiles = export_maps(options.out, made.heatmaps, made.category)
     report: dict[str, Any] = {"out": str(options.out), "tiles": tiles} | made.report
     lines = [f"{options.out}: {tiles} tiles, {made.lines[0]}", *made.lines[1:]]
     show(report, lines, as_json=options.json)
+
+
+def _of_vectors(vectors: UnitVectors, options: argparse.Namespace) -> Maps:
+    from napari_pathfm.cli import _heatmap_maps as make
+
+    if options.like:
+        return make.similar(vectors, options.like, options.unlike, options.reduce)
+    if options.labels:
+        return make.labelled(vectors, options.labels, options.save_classifier)
+    if options.classifier:
+        return make.classified(vectors, options.classifier)
+    if options.components is not None:
+        return make.principal(vectors, options.components)
+    if options.clusters is not None:
+        return make.clustered(vectors, options.clusters or None)
+    return make.odd(vectors)

@@ -14,6 +14,7 @@ from napari_pathfm.exports import read_geojson
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.heatmaps import CategoryMap, FewShot, Heatmap, UnitVectors
 
 
@@ -64,6 +65,16 @@ def clustered(vectors: UnitVectors, k: int | None) -> Maps:
     report["silhouettes"] = made.provenance["silhouettes"]
     line = ", ".join(f"{name}: {number}" for name, number in counts.items())
     return Maps([], made, report, [f"{len(counts)} clusters", line])
+
+
+def attended(store: EmbeddingStore, path: Path) -> Maps:
+    """Attention and scores of a slide-level head."""
+    from napari_pathfm.evaluation import load_head
+
+    made = maps.attention(store, load_head(path))
+    said = made[0].provenance["prediction"]
+    line = ", ".join(f"{name} {chance:.1%}" for name, chance in said.items())
+    return Maps(made, None, {"prediction": said}, [f"the slide: {line}"])
 
 
 def labelled(vectors: UnitVectors, path: Path, keep: Path | None) -> Maps:

@@ -1,5 +1,6 @@
 """Heatmaps over a slide: likeness, few-shot classes, and what needs no labels."""
 
+from napari_pathfm.heatmaps._attention import attention
 from napari_pathfm.heatmaps._category_map import CategoryMap
 from napari_pathfm.heatmaps._class_maps import ClassMaps
 from napari_pathfm.heatmaps._classes import (
@@ -32,6 +33,7 @@ __all__ = [
     "TissueClass",
     "UnitVectors",
     "Validation",
+    "attention",
     "classes_named",
     "clusters",
     "components",
