@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from napari_pathfm.synthesis._condition import (
     boxes_around,
+    check_on_tissue,
     check_pair,
     check_points,
     read_boxes,
@@ -87,6 +88,8 @@ def vary(
     mpp = slide.require_mpp()
     places = check_points(slide, points)
     boxes = boxes_around(slide, places, spec)
+    if conditional:
+        check_on_tissue(slide, boxes)
     tiles = read_boxes(slide, boxes, spec)
     condition = embed_tiles(encoder, tiles).mean(0, keepdims=True)
     images = generator.generate(
