@@ -114,15 +114,26 @@ def _vary_and_write(
 
 
 def _lines(report: dict[str, Any]) -> list[str]:
+    said = []
+    for entry in report["images"]:
+        line = f"{entry['file']}: seed {entry['seed']}, "
+        if "cosine_to_condition" in entry:
+            line += f"cosine to condition {entry['cosine_to_condition']:.3f}"
+        else:
+            line += f"unconditional, cosine to the place {entry['cosine_to_place']:.3f}"
+        real = report["neighbour_cosines"]
+        if real:
+            below = round(entry["neighbours_below"] * len(real))
+            line += (
+                f", above {below} of {len(real)} real neighbours' "
+                f"({real[0]:.3f} to {real[-1]:.3f})"
+            )
+        said.append(line)
     return [
-        f"{entry['file']}: seed {entry['seed']}, "
-        + (
-            f"cosine to condition {entry['cosine_to_condition']:.3f}"
-            if "cosine_to_condition" in entry
-            else f"unconditional, cosine to the place {entry['cosine_to_place']:.3f}"
-        )
-        for entry in report["images"]
-    ] + [f"{report['contact_sheet']}: real tile and variants", report["geojson"]]
+        *said,
+        f"{report['contact_sheet']}: real tile and variants",
+        report["geojson"],
+    ]
 
 
 def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
@@ -154,6 +165,7 @@ def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
         ],
         source=variation.source,
     )
+    told = variation.images[0].provenance
     region = folder / f"{stem}.geojson"
     write_geojson(region, synthetic_features(variation.images, variation.box))
     return {
@@ -161,4 +173,5 @@ def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
         "contact_sheet": str(sheet),
         "geojson": str(region),
         "box": list(variation.box),
+        "neighbour_cosines": told.details.get("neighbour_cosines", []),
     }
