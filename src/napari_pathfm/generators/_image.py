@@ -49,7 +49,8 @@ class Provenance:
         ``"twin"``.
     details : dict
         What only that action has: the path of a walk and the fraction of the way, where
-        steering ends (base64 of float32), the cosines of real neighbours, the mask of a repair as GeoJSON geometry, the overlap of a twin's tiles.
+        steering ends (base64 of float32), the cosines of real neighbours, the mask of a
+        repair as GeoJSON geometry, the overlap of a twin's tiles.
     fidelity : dict
         Figures measured on the image, such as the cosine to its condition.
     software : str
