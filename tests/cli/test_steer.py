@@ -110,6 +110,7 @@ def test_glass_is_one_line_before_any_work(folder, tmp_path, capsys, more):
         ["--steer", "few.json"],
         ["--reach", "0.5"],
         ["--like", "5,5"],
+        ["--steer", "a", "--towards", "b", "--like", "5,5"],
         ["--steer", "few.json", "--towards", "b", "--to", "5,5"],
         ["--steer", "few.json", "--towards", "b", "--unconditional"],
         ["--steer", "few.json", "--towards", "b", "--at", "5,5"],

@@ -11,8 +11,9 @@ from napari_pathfm.errors import LabelError, OutsideSlideError, PathfmError, Sto
 from napari_pathfm.generators import load_generator
 from napari_pathfm.heatmaps import FewShot, TissueClass
 from napari_pathfm.heatmaps._few_shot import fit_head
-from napari_pathfm.synthesis import steer, vary, verify
+from napari_pathfm.synthesis import REACH, steer, vary, verify
 from napari_pathfm.synthesis._condition import boxes_around, read_boxes
+from napari_pathfm.synthesis._direction import end_towards, unpacked
 from napari_pathfm.synthesis._fidelity import embed_tiles
 from napari_pathfm.synthesis._frames import Way
 
@@ -119,9 +120,29 @@ def test_from_places_to_places_adds_the_difference_of_means(
     )
     assert found.identical
     assert told.details["towards"] == "places"
-    from napari_pathfm.synthesis._direction import unpacked
-
     np.testing.assert_allclose(unpacked(told.details["end"]), end, atol=1e-4)
+
+
+def test_a_classifier_measures_where_places_say_where_to(
+    slide, encoder, generator, classifier
+):
+    made = steer(
+        slide,
+        PLACE,
+        generator,
+        encoder,
+        classifier=classifier,
+        towards="there",
+        like=THERE,
+        unlike=HERE,
+        frames=2,
+        steps=1,
+    )
+    told = made.images[-1].provenance
+    assert told.details["like"] == THERE
+    assert "reach" not in told.details
+    assert told.fidelity["probability"] == pytest.approx(made.probabilities[-1])
+    assert told.fidelity["condition_probability"] > made.real_probability
 
 
 @pytest.mark.parametrize(
@@ -153,9 +174,9 @@ class Idle:
     ("asked", "error", "says"),
     [
         ({}, PathfmError, "say where to steer"),
-        ({"towards": "there", "like": THERE}, PathfmError, "not both"),
+        ({"towards": "there", "like": THERE}, PathfmError, "to become unlike"),
         ({"towards": "elsewhere"}, LabelError, "here, there"),
-        ({"towards": "here"}, PathfmError, "'here' already"),
+        ({"towards": "here", "reach": 0.6}, PathfmError, "'here' already"),
         ({"towards": "there", "reach": 1.5}, PathfmError, "reach of 1.5"),
         ({"towards": "there", "frames": 1}, PathfmError, "first and a last"),
         ({"like": [(-5, 5)], "unlike": HERE}, OutsideSlideError, "outside"),
@@ -172,8 +193,22 @@ def test_bad_goals_are_refused_before_any_work(
 
 def test_what_cannot_be_reached_says_how_far_it_goes(slide, encoder, classifier):
     far = replace(classifier, bias=np.array([500, -500], np.float32))
+    told = {"classifier": far, "towards": "there", "reach": 0.9}
     with pytest.raises(PathfmError, match="more probable than"):
-        steer(slide, PLACE, Idle(), encoder, classifier=far, towards="there")
+        steer(slide, PLACE, Idle(), encoder, **told)
+
+
+def test_without_a_reach_it_goes_as_far_as_it_can(features, classifier):
+    start = features[0]
+    sure = classifier.chances(end_towards(start, classifier, "there")[None])[0, 1]
+    assert sure >= REACH
+    # One that is never sure, however far: the best angle is taken.
+    modest = replace(classifier, temperature=1e3)
+    end = end_towards(start, modest, "there")
+    turned = [end_towards(start, modest, "there", p) for p in (0.5, 0.5005)]
+    best = modest.chances(np.stack([start, *turned, end]))[:, 1]
+    assert best[-1] == best.max() < REACH
+    assert np.linalg.norm(end) == pytest.approx(np.linalg.norm(start), rel=1e-5)
 
 
 def test_glass_is_refused_before_any_work(slide, encoder, classifier):

@@ -66,7 +66,7 @@ def test_without_condition_the_place_is_only_a_place(slide, encoder, generator):
     told = made.images[0].provenance
     assert told.condition_sha256 is None
     assert told.box == made.box
-    assert set(told.fidelity) == {"cosine_to_place"}
+    assert set(told.fidelity) == {"cosine_to_place", "neighbours_below"}
     assert made.fidelity == [told.fidelity["cosine_to_place"]]
     assert verify(made.images[0].pixels, told, generator).identical
 

@@ -39,7 +39,7 @@ def test_a_click_is_steered_to_the_class_in_hand(session, models):
     made = session.synthesis.result
     assert (made.axis, made.towards) == ("step", "tumour")
     asked = [i.provenance.fidelity["condition_probability"] for i in made.images]
-    assert asked[0] < 0.5 < 0.9 <= asked[-1]
+    assert asked[0] < 0.5 < asked[1] < asked[-1]
     # The generator was told so, with one seed.
     assert {call["seed"] for call in models.fake_generator.calls} == {0}
     told = np.concatenate(models.fake_generator.conditions)

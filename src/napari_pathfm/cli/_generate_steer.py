@@ -32,7 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--reach",
         type=float,
         metavar="P",
-        help="probability of the class at which the last step is told to be (0.9)",
+        help="probability of the class at which the last step is told to be (0.999, "
+        "or the most that can be had)",
     )
     for name, text in (("like", "to become like"), ("unlike", "to become unlike")):
         steer.add_argument(
@@ -42,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             action="extend",
             default=[],
             metavar="X,Y",
-            help=f"without a classifier: places {text}",
+            help=f"places {text}: the direction in place of the classifier's",
         )
 
 
@@ -53,10 +54,8 @@ def check(options: argparse.Namespace) -> None:
     options.steering = by_class or by_places
     if by_class != (options.towards is not None):
         options.refuse("--steer names a classifier and --towards a class: give both")
-    if options.reach is not None and not by_class:
-        options.refuse("--reach belongs to --steer")
-    if by_class and by_places:
-        options.refuse("steer towards a class, or by --like and --unlike; not both")
+    if options.reach is not None and (by_places or not by_class):
+        options.refuse("--reach belongs to --steer without --like and --unlike")
     if bool(options.like) != bool(options.unlike):
         options.refuse("--like and --unlike belong together: give both")
     if options.steering and options.to is not None:
@@ -86,7 +85,7 @@ def steer_and_write(
     on_step: OnStep,
 ) -> dict[str, Any]:
     """Steer, and write the steps, a strip and an animation."""
-    from napari_pathfm.synthesis import FRAMES, REACH, steer
+    from napari_pathfm.synthesis import FRAMES, steer
 
     made = steer(
         slide,
@@ -97,7 +96,7 @@ def steer_and_write(
         towards=options.towards,
         like=options.like,
         unlike=options.unlike,
-        reach=REACH if options.reach is None else options.reach,
+        reach=options.reach,
         frames=options.frames or FRAMES,
         on_step=on_step,
         **settings_of(options),

@@ -7,12 +7,12 @@ from napari_pathfm.synthesis._condition import (
     check_points,
     mix,
 )
-from napari_pathfm.synthesis._direction import Classifier, check_steering
+from napari_pathfm.synthesis._direction import REACH, Classifier, check_steering
 from napari_pathfm.synthesis._lattice import check_box
 from napari_pathfm.synthesis._mask import mask_shape
 from napari_pathfm.synthesis._placed import PlacedImages
 from napari_pathfm.synthesis._repair import Repair, repair
-from napari_pathfm.synthesis._steer import REACH, Steering, steer
+from napari_pathfm.synthesis._steer import Steering, steer
 from napari_pathfm.synthesis._twin import OVERLAP, Twin, twin
 from napari_pathfm.synthesis._vary import Variation, vary
 from napari_pathfm.synthesis._verify import Verification, verify

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from napari_pathfm.generators import GeneratorSpec
     from napari_pathfm.slides import Slide
 
+#: Probability of the wanted class at which the last step's condition stands: generators
+#: follow late (docs/performance.md, Steering).
+REACH = 0.999
+
 # Degrees between the embeddings that are tried; beyond a right angle nothing is left of
 # the tile.
 _ANGLES = np.arange(0, 90.05, 0.1)
@@ -92,7 +96,10 @@ def check_vectors(classifier: Classifier, encoder: Encoder, slide: Slide) -> Non
 
 
 def end_towards(
-    start: NDArray[np.float32], classifier: Classifier, name: str, reach: float
+    start: NDArray[np.float32],
+    classifier: Classifier,
+    name: str,
+    reach: float | None = None,
 ) -> NDArray[np.float32]:
     """Turn an embedding towards a class until the classifier takes it for that.
 
@@ -105,8 +112,9 @@ def end_towards(
     classifier : Classifier
     name : str
         Of the class.
-    reach : float
-        Probability at which it stops, above 0 and below 1.
+    reach : float, optional
+        Probability at which it stops, above 0 and below 1. Where it is not given,
+        `REACH`, or the most that can be had.
 
     Returns
     -------
@@ -128,12 +136,13 @@ def end_towards(
         np.float32
     )
     chances = classifier.chances(turned)[:, classifier.number(name)]
-    if chances[0] >= reach:
+    wanted = min(REACH, float(chances.max())) if reach is None else reach
+    if chances[0] >= wanted:
         raise PathfmError(
             f"the tile is {name!r} already, with probability {chances[0]:.3f}: steer "
             "towards another class, from another place, or further (--reach)"
         )
-    there = np.flatnonzero(chances >= reach)
+    there = np.flatnonzero(chances >= wanted)
     if not len(there):
         raise PathfmError(
             f"no way from this tile makes {name!r} more probable than "

@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
     Point = tuple[float, float]
 
-#: Probability of the wanted class at which the last step's condition stands.
-REACH = 0.9
-
 
 @dataclass(frozen=True, eq=False)
 class Steering(PlacedImages):
@@ -85,7 +82,7 @@ def steer(
     towards: str | None = None,
     like: Sequence[Point] = (),
     unlike: Sequence[Point] = (),
-    reach: float = REACH,
+    reach: float | None = None,
     frames: int = FRAMES,
     seed: int = 0,
     steps: int | None = None,
@@ -117,9 +114,11 @@ def steer(
     towards : str, optional
         The wanted class; the classifier is needed with it.
     like, unlike : sequence of (float, float)
-        In place of a class: level-0 places to become like, and to become unlike.
-    reach : float
-        Above 0 and below 1; of a class alone.
+        Level-0 places to become like, and to become unlike: the direction in place of
+        the classifier's, which then only measures, if there is one.
+    reach : float, optional
+        Above 0 and below 1; only where the classifier gives the direction. `REACH`, or
+        as far as can be had, where it is not given.
     frames : int
         Steps, the real tile's own condition included; at least two.
     seed, steps, guidance, sampler, preset, on_step
@@ -162,16 +161,17 @@ def steer(
     tiles = read_boxes(slide, boxes, spec)
     cls = embed_tiles(encoder, tiles)
     details: dict[str, Any] = slide_details(slide)
-    if classifier is not None and towards is not None:
+    details["towards"] = towards or "places"
+    if classifier is not None and towards is not None and not like:
         end = end_towards(cls[0], classifier, towards, reach)
         way = Way(cls[0], end, "spherical", frames)
-        details |= {"towards": towards, "reach": reach}
+        if reach is not None:
+            details["reach"] = reach
     else:
         split = 1 + len(like)
         end = cls[0] + cls[1:split].mean(0) - cls[split:].mean(0)
         way = Way(cls[0], end, "linear", frames)
-        details |= {"towards": "places", "like": places[1:split]}
-        details |= {"unlike": places[split:]}
+        details |= {"like": places[1:split], "unlike": places[split:]}
     details |= {"path": way.path, "end": packed(end)}
     images = frames_along(
         way,
@@ -223,19 +223,17 @@ def _check_goal(
     towards: str | None,
     like: Sequence[Point],
     unlike: Sequence[Point],
-    reach: float,
+    reach: float | None,
 ) -> None:
     """Refuse a goal that is none, or two at once."""
     if (classifier is None) != (towards is None):
         raise PathfmError("a class and its classifier belong together: give both")
-    if towards is not None and (like or unlike):
-        raise PathfmError("steer towards a class or between places, not both")
-    if towards is None and not (like and unlike):
+    if bool(like) != bool(unlike) or (towards is None and not like):
         raise PathfmError(
             "say where to steer: a class of a classifier, or places to become like and "
             "places to become unlike"
         )
-    if not 0 < reach < 1:
+    if reach is not None and not 0 < reach < 1:
         raise PathfmError(f"a reach of {reach:g} makes no sense: use 0.5 to 0.99")
 
 
