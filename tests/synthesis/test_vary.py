@@ -66,7 +66,7 @@ def test_without_condition_the_place_is_only_a_place(slide, encoder, generator):
     told = made.images[0].provenance
     assert told.condition_sha256 is None
     assert told.box == made.box
-    assert set(told.fidelity) == {"cosine_to_place"}
+    assert set(told.fidelity) == {"cosine_to_place", "neighbours_below"}
     assert made.fidelity == [told.fidelity["cosine_to_place"]]
     assert verify(made.images[0].pixels, told, generator).identical
 
@@ -89,7 +89,9 @@ def test_points_off_the_slide_are_refused(slide, encoder, generator):
 
 
 def test_a_corner_of_the_slide_works(slide, encoder, generator):
-    made = vary(slide, [(0.0, 0.0)], generator, encoder, n=1, steps=1)
+    made = vary(
+        slide, [(0.0, 0.0)], generator, encoder, n=1, steps=1, conditional=False
+    )
     assert made.box[0] < 0
     assert (made.source[:100, :100] == 255).all()
 
@@ -145,3 +147,32 @@ def test_tiles_of_another_size_are_seen_at_the_encoders_own(encoder):
     np.testing.assert_array_equal(
         embed_tiles(encoder, tile[None]), encoder.encode(small[None]).cls
     )
+
+
+def test_the_cosine_is_held_against_the_real_neighbours(slide, encoder, generator):
+    made = vary(slide, [(600.0, 500.0)], generator, encoder, n=1, steps=1)
+    told = made.images[0].provenance
+    real = told.details["neighbour_cosines"]
+    # Each of them by hand.
+    x, y, side, _ = made.box
+    places = [
+        (x + i * side, y + j * side) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j
+    ]
+    tiles = np.stack([slide.read(a, b, 224, 224, mpp=0.5) for a, b in places])
+    own = encoder.encode(made.source[None]).cls[0]
+    seen = encoder.encode(tiles).cls
+    near = seen @ own / np.linalg.norm(seen, axis=1) / np.linalg.norm(own)
+    assert all(np.isclose(near, value, atol=1e-3).any() for value in real)
+    assert real == sorted(real)
+    assert 1 <= len(real) <= 8
+    below = np.mean(np.array(real) < told.fidelity["cosine_to_condition"])
+    assert told.fidelity["neighbours_below"] == pytest.approx(below, abs=1e-4)
+
+
+def test_neighbours_off_the_slide_or_on_glass_do_not_count(slide, encoder, generator):
+    made = vary(
+        slide, [(0.0, 0.0)], generator, encoder, n=1, steps=1, conditional=False
+    )
+    told = made.images[0].provenance
+    assert "neighbour_cosines" not in told.details
+    assert set(told.fidelity) == {"cosine_to_place"}

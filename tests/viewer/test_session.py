@@ -385,7 +385,7 @@ def test_variants_from_the_mean_of_clicks_and_from_nothing(session, models):
     session.synthesis.generate()
     assert models.fake_generator.conditions[-1] is None
     told = session.synthesis.result.images[0].provenance
-    assert set(told.fidelity) == {"cosine_to_place"}
+    assert set(told.fidelity) == {"cosine_to_place", "neighbours_below"}
 
 
 def test_nowhere_to_generate_is_said(session):

@@ -6,14 +6,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.cli import _generate_walk
+from napari_pathfm.cli import _generate_steer, _generate_walk
 from napari_pathfm.cli._bar import progress_bar
-from napari_pathfm.cli._generation import add_generation, load_models, make_folder
+from napari_pathfm.cli._generation import (
+    add_generation,
+    load_models,
+    make_folder,
+    settings_of,
+)
 from napari_pathfm.cli._options import (
     add_json,
     count,
     point,
-    preset_of,
     show,
 )
 
@@ -50,6 +54,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     add_json(parser)
     _generate_walk.add_options(parser)
+    _generate_steer.add_options(parser)
     parser.set_defaults(run=run, refuse=parser.error)
 
 
@@ -57,24 +62,32 @@ def run(options: argparse.Namespace) -> None:
     """Generate, and write PNGs, pictures that show them together, and the region."""
     from napari_pathfm.generators import generator_spec
     from napari_pathfm.slides import open_slide
-    from napari_pathfm.synthesis import check_points
+    from napari_pathfm.synthesis import check_places, check_points
 
+    _generate_steer.check(options)
     _generate_walk.check(options)
     spec = generator_spec(options.generator)
+    _generate_steer.load(options, spec)
     with open_slide(options.slide, mpp=options.mpp, icc=options.icc) as slide:
         slide.require_mpp()
-        check_points(slide, [*options.at, *([options.to] if options.to else [])])
+        places = [*options.at, *([options.to] if options.to else [])]
+        check_points(slide, [*places, *options.like, *options.unlike])
+        if not options.unconditional:
+            check_places(slide, places, spec)
         make_folder(options.out)
         generator, encoder = load_models(options)
-        work = _generate_walk.walk_and_write if options.to else _vary_and_write
+        work, tell = _vary_and_write, _lines
+        if options.to:
+            work, tell = _generate_walk.walk_and_write, _generate_walk.lines
+        elif options.steering:
+            work, tell = _generate_steer.steer_and_write, _generate_steer.lines
         with progress_bar(spec.title, "step") as draw:
             report = work(
                 options, slide, generator, encoder, lambda step, n, _: draw(step, n)
             )
     if spec.notice:
         print(f"{spec.title}: {spec.notice}", file=sys.stderr)
-    lines = _generate_walk.lines(report) if options.to else _lines(report)
-    show(report, lines, as_json=options.json)
+    show(report, tell(report), as_json=options.json)
 
 
 def _vary_and_write(
@@ -93,27 +106,34 @@ def _vary_and_write(
         encoder,
         conditional=not options.unconditional,
         n=options.n,
-        seed=options.seed,
-        steps=options.steps,
-        guidance=options.guidance,
-        sampler=options.sampler,
-        preset=preset_of(options),
         on_step=on_step,
+        **settings_of(options),
     )
     (x, y), *_ = options.at
     return _write(made, options.out, f"{slide.name}_{x:.0f}_{y:.0f}")
 
 
 def _lines(report: dict[str, Any]) -> list[str]:
+    said = []
+    for entry in report["images"]:
+        line = f"{entry['file']}: seed {entry['seed']}, "
+        if "cosine_to_condition" in entry:
+            line += f"cosine to condition {entry['cosine_to_condition']:.3f}"
+        else:
+            line += f"unconditional, cosine to the place {entry['cosine_to_place']:.3f}"
+        real = report["neighbour_cosines"]
+        if real:
+            below = round(entry["neighbours_below"] * len(real))
+            line += (
+                f", above {below} of {len(real)} real neighbours' "
+                f"({real[0]:.3f} to {real[-1]:.3f})"
+            )
+        said.append(line)
     return [
-        f"{entry['file']}: seed {entry['seed']}, "
-        + (
-            f"cosine to condition {entry['cosine_to_condition']:.3f}"
-            if "cosine_to_condition" in entry
-            else f"unconditional, cosine to the place {entry['cosine_to_place']:.3f}"
-        )
-        for entry in report["images"]
-    ] + [f"{report['contact_sheet']}: real tile and variants", report["geojson"]]
+        *said,
+        f"{report['contact_sheet']}: real tile and variants",
+        report["geojson"],
+    ]
 
 
 def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
@@ -145,6 +165,7 @@ def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
         ],
         source=variation.source,
     )
+    told = variation.images[0].provenance
     region = folder / f"{stem}.geojson"
     write_geojson(region, synthetic_features(variation.images, variation.box))
     return {
@@ -152,4 +173,5 @@ def _write(variation: Variation, folder: Path, stem: str) -> dict[str, Any]:
         "contact_sheet": str(sheet),
         "geojson": str(region),
         "box": list(variation.box),
+        "neighbour_cosines": told.details.get("neighbour_cosines", []),
     }

@@ -45,10 +45,12 @@ class Provenance:
     box : [x, y, width, height] or None
         Level-0 rectangle that the image stands for.
     action : str
-        What was asked for: ``"vary"``, ``"walk"``, ``"repair"``, ``"twin"``.
+        What was asked for: ``"vary"``, ``"walk"``, ``"steer"``, ``"repair"``,
+        ``"twin"``.
     details : dict
-        What only that action has: the path of a walk and the fraction of the way, the
-        mask of a repair as GeoJSON geometry, the overlap of a twin's tiles.
+        What only that action has: the path of a walk and the fraction of the way, where
+        steering ends (base64 of float32), the cosines of real neighbours, the mask of a
+        repair as GeoJSON geometry, the overlap of a twin's tiles.
     fidelity : dict
         Figures measured on the image, such as the cosine to its condition.
     software : str

@@ -52,6 +52,57 @@ class FewShot:
     temperature: float = 1.0
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes, in the order of the weights."""
+        return tuple(one.name for one in self.classes)
+
+    def number(self, name: str) -> int:
+        """Give the number of a class.
+
+        Raises
+        ------
+        LabelError
+            There is no such class.
+        """
+        if name not in self.names:
+            raise LabelError(
+                f"the classifier has no class {name!r}: it tells apart "
+                + ", ".join(self.names)
+            )
+        return self.names.index(name)
+
+    def direction(self, name: str) -> NDArray[np.float32]:
+        """Give the way towards a class: its weights less the mean of all others'.
+
+        Returns
+        -------
+        float32 array, (D,)
+
+        Raises
+        ------
+        LabelError
+            There is no such class.
+        """
+        number = self.number(name)
+        rest = np.delete(self.weights, number, axis=0).mean(0)
+        return np.asarray(self.weights[number] - rest, np.float32)
+
+    def chances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give probabilities of embeddings that lie in no store.
+
+        Parameters
+        ----------
+        features : float32 array, (N, D)
+            Of any length; whether they are comparable is the caller's to see to.
+
+        Returns
+        -------
+        float32 array, (N, K)
+        """
+        logits = normalised(features) @ self.weights.T + self.bias
+        return softmax(logits / self.temperature)
+
     def logits(self, vectors: UnitVectors) -> NDArray[np.float32]:
         """Score every tile: float32 ``(N, K)``, before the temperature."""
         # Directions of length 1, so that half precision loses nothing of them.

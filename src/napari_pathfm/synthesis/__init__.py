@@ -1,10 +1,18 @@
 """Synthetic tissue at a place of a slide, and how far to trust it."""
 
-from napari_pathfm.synthesis._condition import PATHS, Path, check_points, mix
+from napari_pathfm.synthesis._condition import (
+    PATHS,
+    Path,
+    check_places,
+    check_points,
+    mix,
+)
+from napari_pathfm.synthesis._direction import REACH, Classifier, check_steering
 from napari_pathfm.synthesis._lattice import check_box
 from napari_pathfm.synthesis._mask import mask_shape
 from napari_pathfm.synthesis._placed import PlacedImages
 from napari_pathfm.synthesis._repair import Repair, repair
+from napari_pathfm.synthesis._steer import Steering, steer
 from napari_pathfm.synthesis._twin import OVERLAP, Twin, twin
 from napari_pathfm.synthesis._vary import Variation, vary
 from napari_pathfm.synthesis._verify import Verification, verify
@@ -14,18 +22,24 @@ __all__ = [
     "FRAMES",
     "OVERLAP",
     "PATHS",
+    "REACH",
+    "Classifier",
     "Path",
     "PlacedImages",
     "Repair",
+    "Steering",
     "Twin",
     "Variation",
     "Verification",
     "Walk",
     "check_box",
+    "check_places",
     "check_points",
+    "check_steering",
     "mask_shape",
     "mix",
     "repair",
+    "steer",
     "twin",
     "vary",
     "verify",

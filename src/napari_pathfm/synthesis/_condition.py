@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_pathfm.errors import OutsideSlideError, PathfmError
+from napari_pathfm.slides import tissue_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Path = Literal["spherical", "linear"]
 PATHS: tuple[Path, ...] = ("spherical", "linear")
 
+# Less of a tile than this is glass with dust on it.
+_LEAST = 0.05
 # Directions this near to each other (or to opposites) have no arc worth following.
 _FLAT = 1e-4
 
@@ -70,6 +73,40 @@ def boxes_around(
     """Level-0 ``(x, y, width, height)`` of the tile centred on each point."""
     side = spec.tile_px * slide.sampling(spec.mpp).downsample
     return [(x - side / 2, y - side / 2, side, side) for x, y in points]
+
+
+def check_on_tissue(slide: Slide, boxes: Sequence[Box]) -> None:
+    """Refuse tiles of which none but dust is tissue.
+
+    Raises
+    ------
+    PathfmError
+        Naming the first such place.
+    """
+    mask = tissue_mask(slide)
+    for x, y, side, _ in boxes:
+        if mask.covered(x, y, side) < _LEAST:
+            raise PathfmError(
+                f"({x + side / 2:g}, {y + side / 2:g}) of {slide.path.name} is glass: "
+                "choose a place on the tissue, or ask for unconditional images"
+            )
+
+
+def check_places(slide: Slide, points: Sequence[Point], spec: GeneratorSpec) -> None:
+    """Refuse points outside the slide and on glass, before any model is loaded.
+
+    Raises
+    ------
+    OutsideSlideError
+        If a point lies outside the slide.
+    MissingMppError
+        If the slide's pixel size is unknown.
+    PathfmError
+        If there is no tissue around a point.
+    """
+    places = check_points(slide, points)
+    slide.require_mpp()
+    check_on_tissue(slide, boxes_around(slide, places, spec))
 
 
 def read_boxes(

@@ -10,7 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_pathfm.encoders import Encoder
     from napari_pathfm.generators import SyntheticImage
+    from napari_pathfm.slides import Slide
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,3 +92,20 @@ class PlacedImages:
             "metadata": {"napari_pathfm": metadata},
         }
         return pixels, keywords, "image"
+
+
+def stood_for(
+    slide: Slide,
+    encoder: Encoder,
+    box: tuple[float, float, float, float],
+    image: SyntheticImage,
+) -> dict[str, Any]:
+    """Give what the provenance of a tile at a place of a slide says of both."""
+    return {
+        "encoder": encoder.spec.name,
+        "encoder_revision": encoder.revision,
+        "slide": slide.path.name,
+        "slide_fingerprint": slide.fingerprint,
+        "box": box,
+        "mpp": box[2] / image.pixels.shape[1] * slide.require_mpp(),
+    }

@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, ClassVar
 
 from napari_pathfm.synthesis._condition import (
     boxes_around,
+    check_on_tissue,
     check_pair,
     check_points,
     read_boxes,
     slide_details,
 )
 from napari_pathfm.synthesis._fidelity import cosine, embed_images, embed_tiles
-from napari_pathfm.synthesis._placed import PlacedImages
+from napari_pathfm.synthesis._neighbours import neighbour_cosines, share_below
+from napari_pathfm.synthesis._placed import PlacedImages, stood_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.generators import Generator, OnStep
@@ -69,7 +74,8 @@ def vary(
     Returns
     -------
     Variation
-        ``n`` images with their provenance and fidelity.
+        ``n`` images with their provenance and fidelity: the cosine to the condition,
+        and the share of the tile's real neighbours that have a lower one.
 
     Raises
     ------
@@ -78,7 +84,8 @@ def vary(
     MissingMppError
         If the slide's pixel size is unknown.
     PathfmError
-        If the encoder is another than the generator's, or a setting makes no sense.
+        If a place holds no tissue (of conditional images), the encoder is another than
+        the generator's, or a setting makes no sense.
     Cancelled
         If ``on_step`` said so.
     """
@@ -87,6 +94,8 @@ def vary(
     mpp = slide.require_mpp()
     places = check_points(slide, points)
     boxes = boxes_around(slide, places, spec)
+    if conditional:
+        check_on_tissue(slide, boxes)
     tiles = read_boxes(slide, boxes, spec)
     condition = embed_tiles(encoder, tiles).mean(0, keepdims=True)
     images = generator.generate(
@@ -99,19 +108,21 @@ def vary(
         preset=preset,
         on_step=on_step,
     )
-    side = boxes[0][2]
     measured = "cosine_to_condition" if conditional else "cosine_to_place"
+    real = neighbour_cosines(slide, boxes[0], spec, encoder, condition[0])
+    details = slide_details(slide) | ({"neighbour_cosines": real} if real else {})
+
+    def figures(seen: NDArray[np.float32]) -> dict[str, float]:
+        near = cosine(seen, condition[0])
+        below = {"neighbours_below": share_below(near, real)} if real else {}
+        return {measured: near, **below}
+
     images = [
         image.with_provenance(
-            encoder=encoder.spec.name,
-            encoder_revision=encoder.revision,
-            slide=slide.path.name,
-            slide_fingerprint=slide.fingerprint,
             points=tuple(places),
-            details=slide_details(slide),
-            box=boxes[0],
-            mpp=side / image.pixels.shape[1] * mpp,
-            fidelity={measured: cosine(seen, condition[0])},
+            details=details,
+            fidelity=figures(seen),
+            **stood_for(slide, encoder, boxes[0], image),
         )
         for image, seen in zip(images, embed_images(encoder, images), strict=True)
     ]

@@ -17,6 +17,7 @@ from napari_pathfm.synthesis._condition import (
     mix,
     read_boxes,
 )
+from napari_pathfm.synthesis._direction import unpacked
 from napari_pathfm.synthesis._fidelity import embed_tiles
 
 if TYPE_CHECKING:
@@ -141,12 +142,17 @@ def condition_of(
     if provenance.action == "vary":
         mean: NDArray[np.float32] = cls.mean(0, keepdims=True)
         return mean
-    if provenance.action == "walk" and len(cls) == 2:
+    if provenance.action in ("walk", "steer"):
         try:
-            path, fraction = provenance.details["path"], provenance.details["fraction"]
+            told = provenance.details
+            path, fraction = told["path"], told["fraction"]
+            steered = None if provenance.action == "walk" else unpacked(told["end"])
         except KeyError as error:
             raise PathfmError(f"the provenance does not say its {error}") from error
-        return mix(cls[0], cls[1], fraction, path)[None]
+        if steered is not None and len(cls) == 1 and steered.shape == cls[0].shape:
+            return mix(cls[0], steered, fraction, path)[None]
+        if steered is None and len(cls) == 2:
+            return mix(cls[0], cls[1], fraction, path)[None]
     raise PathfmError(
         f"the image was made by {provenance.action!r} from {len(cls)} places, which "
         "this version cannot make again"

@@ -5,26 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from napari_pathfm.errors import PathfmError
 from napari_pathfm.synthesis._condition import (
     Path,
     boxes_around,
+    check_on_tissue,
     check_pair,
     check_points,
-    mix,
     read_boxes,
     slide_details,
 )
 from napari_pathfm.synthesis._fidelity import cosine, embed_images, embed_tiles
-from napari_pathfm.synthesis._placed import PlacedImages
+from napari_pathfm.synthesis._frames import Way, check_frames, frames_along
+from napari_pathfm.synthesis._placed import PlacedImages, stood_for
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_pathfm.encoders import Encoder
-    from napari_pathfm.generators import Generator, OnStep, SyntheticImage
+    from napari_pathfm.generators import Generator, OnStep
     from napari_pathfm.slides import Slide
 
     Point = tuple[float, float]
@@ -109,53 +108,46 @@ def walk(
     MissingMppError
         If the slide's pixel size is unknown.
     PathfmError
-        If the encoder is another than the generator's, or a setting makes no sense.
+        If a place holds no tissue, the encoder is another than the generator's, or a
+        setting makes no sense.
     Cancelled
         If ``on_step`` said so.
     """
     spec = generator.spec
     check_pair(spec, encoder)
-    if frames < 2:
-        raise PathfmError(f"a walk has a first and a last frame, not {frames}")
+    check_frames(frames, "walk")
     mpp = slide.require_mpp()
     places = check_points(slide, [start, end])
     boxes = boxes_around(slide, places, spec)
+    check_on_tissue(slide, boxes)
     tiles = read_boxes(slide, boxes, spec)
     ends = embed_tiles(encoder, tiles)
-    fractions = np.linspace(0, 1, frames).tolist()
-    conditions = np.stack([mix(ends[0], ends[1], f, path) for f in fractions])
-
-    images: list[SyntheticImage] = []
-    for number, condition in enumerate(conditions):
-        images += generator.generate(
-            condition[None],
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            sampler=sampler,
-            preset=preset,
-            on_step=_across(on_step, number, frames),
-        )
-    side = boxes[0][2]
+    way = Way(ends[0], ends[1], path, frames)
+    made = frames_along(
+        way,
+        generator,
+        seed=seed,
+        steps=steps,
+        guidance=guidance,
+        sampler=sampler,
+        preset=preset,
+        on_step=on_step,
+    )
+    seen = embed_images(encoder, made)
     images = [
         image.with_provenance(
             action="walk",
             details={**slide_details(slide), "path": path, "fraction": fraction},
-            encoder=encoder.spec.name,
-            encoder_revision=encoder.revision,
-            slide=slide.path.name,
-            slide_fingerprint=slide.fingerprint,
             points=tuple(places),
-            box=boxes[0],
-            mpp=side / image.pixels.shape[1] * mpp,
             fidelity={
-                "cosine_to_condition": cosine(seen, condition),
-                "cosine_to_start": cosine(seen, ends[0]),
-                "cosine_to_end": cosine(seen, ends[1]),
+                "cosine_to_condition": cosine(look, condition),
+                "cosine_to_start": cosine(look, ends[0]),
+                "cosine_to_end": cosine(look, ends[1]),
             },
+            **stood_for(slide, encoder, boxes[0], image),
         )
-        for image, seen, condition, fraction in zip(
-            images, embed_images(encoder, images), conditions, fractions, strict=True
+        for image, look, condition, fraction in zip(
+            made, seen, way.conditions, way.fractions, strict=True
         )
     ]
     return Walk(
@@ -167,16 +159,3 @@ def walk(
         slide.fingerprint,
         target=tiles[1],
     )
-
-
-def _across(on_step: OnStep | None, number: int, frames: int) -> OnStep | None:
-    """Count the steps of one frame among those of all frames."""
-    if on_step is None:
-        return None
-
-    def counted(
-        step: int, total: int, preview: NDArray[np.uint8] | None
-    ) -> bool | None:
-        return on_step(number * total + step, frames * total, preview)
-
-    return counted

@@ -155,6 +155,7 @@ class ModelsPanel(QWidget):
         session.slide_changed.connect(self._show_scale)
         session.prompts_changed.connect(self.similarity.refresh_prompts)
         session.prompts_changed.connect(self.synthesis.refresh_place)
+        session.classes.changed.connect(self.synthesis.refresh_place)
         session.message_changed.connect(self._on_message)
         session.tissue.changed.connect(self.slide.refresh_tissue)
         session.similarity.changed.connect(self._on_similarity)

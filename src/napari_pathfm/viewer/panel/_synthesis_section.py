@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushBut
 
 from napari_pathfm.viewer._canvas_tool import KEY
 from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
+from napari_pathfm.viewer.panel._figures import figures_text
 from napari_pathfm.viewer.panel._forms import (
     Combo,
     Decimal,
@@ -31,13 +32,6 @@ _CAUTION = (
     "Measured by the encoder that steered the generator: high values are expected and "
     "prove little."
 )
-# What the condition was, by what a step of the slider is.
-_MEASURED_AGAINST = {
-    "variant": "real tile",
-    "frame": "way between",
-    "repair": "surroundings",
-    "twin": "real tiles",
-}
 _ORIGINS = (("The place", "last"), ("Mean of clicks", "mean"), ("Nothing", "none"))
 
 
@@ -73,6 +67,12 @@ class SynthesisSection(Section):
             "same noise, so that only the tissue changes. A slider steps through the "
             "frames."
         )
+        self.steer = QPushButton("Steer towards a class")
+        self.steer.setToolTip(
+            "Moves the last click's embedding towards the class in hand, with the same "
+            "noise, and says what the classifier makes of every step: what would make "
+            "this look more like it to the model. Label two classes first."
+        )
         self.frames = Number(2, 99)
         self.regions = RegionRows(session)
         self.place = hint()
@@ -93,6 +93,7 @@ class SynthesisSection(Section):
         self.body.addWidget(self.trust)
         self.body.addWidget(self.button)
         self.body.addLayout(self._walk_row())
+        self.body.addWidget(self.steer)
         self.body.addWidget(self.regions)
         self.body.addWidget(self.place)
         self.body.addWidget(self.progress)
@@ -112,6 +113,7 @@ class SynthesisSection(Section):
             field.valueChanged.connect(lambda value, name=name: self._set(name, value))
         self.button.clicked.connect(lambda: session.synthesis.generate())
         self.walk.clicked.connect(lambda: session.synthesis.walk())
+        self.steer.clicked.connect(lambda: session.steering.begin())
         self.progress.cancelled.connect(session.synthesis.cancel)
 
     def refresh(self) -> None:
@@ -149,6 +151,9 @@ class SynthesisSection(Section):
         ready = state is not None and state.mpp is not None and not synthesis.running
         self.button.setEnabled(ready and target is not None)
         self.walk.setEnabled(ready and synthesis.walk_ends is not None)
+        goal = self._session.steering.towards
+        self.steer.setEnabled(ready and target is not None and goal is not None)
+        self.steer.setText(f"Steer towards {goal or 'a class'}")
         self.regions.refresh()
         if synthesis.running:
             set_hint(self.place, "")
@@ -171,12 +176,7 @@ class SynthesisSection(Section):
         self.cosines.setVisible(own)
         self.caution.setVisible(own)
         if own and result is not None:
-            figures = "  ".join(f"{value:.2f}" for value in result.fidelity)
-            to = _MEASURED_AGAINST[result.axis]
-            if result.axis == "variant":
-                of = len(result.images[0].provenance.points)
-                to = f"mean of {of} real tiles" if of > 1 else to
-            self.cosines.setText(f"Cosine to the {to}: {figures}")
+            self.cosines.setText(figures_text(result))
             self.cosines.setToolTip(
                 f"One figure per {result.axis}, in the slider's order: 1 means that "
                 "the encoder sees no difference."
@@ -189,7 +189,7 @@ class SynthesisSection(Section):
         label = QLabel("Frames")
         label.setBuddy(self.frames)
         for widget in (label, self.frames):
-            widget.setToolTip("Of a walk, both ends included.")
+            widget.setToolTip("Of a walk or of steering, both ends included.")
             row.addWidget(widget)
         return row
 

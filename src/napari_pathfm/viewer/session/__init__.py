@@ -22,6 +22,7 @@ from napari_pathfm.viewer.session._session import Session
 from napari_pathfm.viewer.session._session_file import SUFFIX, Bulk, read_session
 from napari_pathfm.viewer.session._similarity import OVERLAPS, Similarity
 from napari_pathfm.viewer.session._slide_state import SlideState
+from napari_pathfm.viewer.session._steering import Steering
 from napari_pathfm.viewer.session._synthesis import Synthesis
 from napari_pathfm.viewer.session._tissue import Tissue
 
@@ -53,6 +54,7 @@ __all__ = [
     "Session",
     "Similarity",
     "SlideState",
+    "Steering",
     "Synthesis",
     "Tissue",
     "Twins",

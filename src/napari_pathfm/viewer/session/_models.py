@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.generators import Generator, GeneratorSpec
-    from napari_pathfm.synthesis import Repair, Twin, Variation, Walk
+    from napari_pathfm.synthesis import Repair, Steering, Twin, Variation, Walk
     from napari_pathfm.weights import ModelSpec
 
 
@@ -161,6 +161,24 @@ class Models:
         from napari_pathfm.synthesis import walk
 
         return walk(*arguments, **keywords)
+
+    def steer(self, *arguments: Any, **keywords: Any) -> Steering:
+        """Move a tile towards a class: `synthesis.steer`."""
+        from napari_pathfm.synthesis import steer
+
+        return steer(*arguments, **keywords)
+
+    def check_steering(self, *arguments: Any) -> None:
+        """Refuse a classifier that does not fit: `synthesis.check_steering`."""
+        from napari_pathfm.synthesis import check_steering
+
+        check_steering(*arguments)
+
+    def check_places(self, *arguments: Any) -> None:
+        """Refuse places without tissue: `synthesis.check_places`; in a worker only."""
+        from napari_pathfm.synthesis import check_places
+
+        check_places(*arguments)
 
     def repair(self, *arguments: Any, **keywords: Any) -> Repair:
         """Make what lies under a mask anew: `synthesis.repair`."""

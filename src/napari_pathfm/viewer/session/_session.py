@@ -26,6 +26,7 @@ from napari_pathfm.viewer.session._saving import SECTIONS, restore, save
 from napari_pathfm.viewer.session._similarity import Similarity
 from napari_pathfm.viewer.session._slide_layers import rescale_layers
 from napari_pathfm.viewer.session._slide_state import SlideState
+from napari_pathfm.viewer.session._steering import Steering
 from napari_pathfm.viewer.session._synthesis import Synthesis
 from napari_pathfm.viewer.session._tissue import Tissue
 
@@ -91,6 +92,7 @@ class Session:
         self.synthesis = Synthesis(self)
         self.repairs = Repairs(self)
         self.twins = Twins(self)
+        self.steering = Steering(self)
         self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)

@@ -15,7 +15,7 @@ from napari_pathfm.viewer.session._synthetic_layers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -179,7 +179,8 @@ class Synthesis:
                 **settings,
             )
 
-        self.run("Generating tissue", make, state, (x, y))
+        tissue = points if conditional else []
+        self.run("Generating tissue", make, state, (x, y), tissue)
 
     def walk(self) -> None:
         """Generate what lies between the last two places clicked to be like."""
@@ -198,7 +199,7 @@ class Synthesis:
                 slide, start, end, generator, encoder, frames=frames, **settings
             )
 
-        self.run("Walking", make, state, start)
+        self.run("Walking", make, state, start, ends)
 
     def ready(self, *places: Point) -> SlideState | None:
         """Give the current slide if work at places of it makes sense, or say no."""
@@ -219,9 +220,14 @@ class Synthesis:
         make: Callable[..., PlacedImages],
         state: SlideState,
         place: Point,
+        tissue: Sequence[Point] = (),
     ) -> None:
-        """Have a worker load both models and call ``make(generator, encoder, ...)``."""
+        """Have a worker load both models and call ``make(generator, encoder, ...)``.
+
+        Before it does, places that must be tissue are looked at.
+        """
         models, name = self._session.models, self._generator
+        spec, slide = models.generator_spec(name), state.slide
         trust = self.trust_remote_code
         settings = {
             "seed": self.seed,
@@ -231,6 +237,8 @@ class Synthesis:
         }
 
         def work(job: Job) -> PlacedImages:
+            if tissue and spec is not None:
+                models.check_places(slide, tissue, spec)
             job.say("loading the generator")
             generator = models.generator(name, trust_remote_code=trust)
             encoder = models.encoder(generator.spec.encoder)
