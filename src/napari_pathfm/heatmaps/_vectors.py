@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Up to so many numbers, single precision in NumPy is instant and needs no PyTorch.
 # Beyond, half precision halves what must be read from memory, which is what a
 # comparison costs: with it a cosine is off by 1e-4 at most.
-_SINGLE = 1 << 25
+_SINGLE = 1 << 27
 # Rows that are brought to unit length, or to single precision, at a time.
 _BLOCK = 16_384
 # Up to so many directions, one product each reads faster than all at once: for several
