@@ -106,8 +106,10 @@ class ClassTable(QWidget):
                 self.table.setItem(index, 1, count)
             if len(classes):
                 self.table.selectRow(classes.current)
-        self.color.setEnabled(bool(len(classes)))
-        self.remove.setEnabled(bool(len(classes)))
+        # Before there is a class, one button says what to do.
+        for widget in (self.table, self.color, self.remove):
+            widget.setVisible(bool(len(classes)))
+        self.add.setText("Add" if len(classes) else "Add a class")
 
     def show_counts(self, tiles: LabelledTiles | None) -> None:
         """Show how many tiles each class has."""
