@@ -129,6 +129,17 @@ def probabilities(
     return np.asarray(rows, np.float64)
 
 
+def probabilities_alone(
+    network: Abmil, features: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Class probabilities of slides of one tile each: float64 ``(n, C)``."""
+    network.eval()
+    tiles = torch.from_numpy(np.asarray(features, np.float32))[:, None]
+    with torch.inference_mode():
+        logits, _ = network(tiles, torch.ones(tiles.shape[:2], dtype=torch.bool))
+    return np.asarray(logits.softmax(1).numpy(), np.float64)
+
+
 def weights_of_tiles(network: Abmil, bag: NDArray[np.floating]) -> NDArray[np.float32]:
     """Attention of each tile of a slide: float32 ``(n,)``, summing to one."""
     network.eval()

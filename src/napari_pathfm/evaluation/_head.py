@@ -53,6 +53,13 @@ class Head:
         each = [probabilities(net, [features])[0] for net in self.networks]
         return np.asarray(np.mean(each, axis=0))
 
+    def predict_each(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Class probabilities ``(n, C)`` of slides of nothing but one tile each."""
+        from napari_pathfm.evaluation._abmil import probabilities_alone
+
+        each = [probabilities_alone(net, features) for net in self.networks]
+        return np.asarray(np.mean(each, axis=0))
+
     def attention(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """Mean attention ``(n,)`` of the networks; over the tiles it sums to one."""
         from napari_pathfm.evaluation._abmil import weights_of_tiles

@@ -39,7 +39,7 @@ def attention(store: EmbeddingStore, head: Head) -> list[Heatmap]:
     features = head.features_of(store)
     done = store.done
     weight = head.attention(features) * len(features)
-    alone = np.stack([head.predict(tile[None]) for tile in features]).astype(np.float32)
+    alone = head.predict_each(features).astype(np.float32)
     slide = head.predict(features)
     provenance = passed_on(store.attrs) | {
         "store": store.path.name,
