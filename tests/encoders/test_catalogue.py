@@ -209,7 +209,7 @@ def phikon_folder(tmp_path_factory):
 
 def test_phikon_loads_from_its_folder_without_transformers(phikon_folder):
     folder, network = phikon_folder
-    encoder = load_encoder("phikon", weights=folder, device="cpu")
+    encoder = load_encoder("phikon", weights=folder, device="cpu", precision="fp32")
     spec, seen = encoder.spec, tiles()
     with torch.inference_mode():
         wanted = network(images(seen, spec))[:, 0].numpy()

@@ -20,7 +20,7 @@ def tiles(n=2, px=224):
 
 def test_h0_mini_equals_timms_own_construction(h0_mini_folder):
     folder, network = h0_mini_folder
-    encoder = load_encoder("h0-mini", weights=folder, device="cpu")
+    encoder = load_encoder("h0-mini", weights=folder, device="cpu", precision="fp32")
     seen = tiles()
     images = torch.from_numpy(seen).permute(0, 3, 1, 2).float() / 255
     mean = torch.tensor([0.707223, 0.578729, 0.703617]).view(1, 3, 1, 1)

@@ -110,7 +110,7 @@ def tiles(px=64, n=2):
 
 def test_a_described_encoder_equals_timms_network(described):
     path, network = described
-    encoder = load_encoder(str(path), device="cpu")
+    encoder = load_encoder(str(path), device="cpu", precision="fp32")
     wanted = tokens_of(network, tiles(), encoder.spec)
     features = encoder.encode(tiles())
     np.testing.assert_allclose(features.cls, wanted[:, 0], atol=1e-5)
@@ -171,7 +171,8 @@ def test_an_architecture_of_timms(tmp_path, architecture, prefix, more):
         "arguments": small,
         **({"ignore": list(more)} if more else {}),
     }
-    encoder = load_encoder(write(tmp_path, told), device="cpu")
+    path = write(tmp_path, told)
+    encoder = load_encoder(path, device="cpu", precision="fp32")
     wanted = tokens_of(network, tiles(), encoder.spec)
     features = encoder.encode(tiles())
     np.testing.assert_allclose(features.cls, wanted[:, 0], atol=1e-5)
@@ -195,7 +196,8 @@ def test_a_position_embedding_of_another_side(tmp_path):
     save(network, tmp_path / "my.safetensors")
     with pytest.raises(WeightsError, match="pos_embed"):
         load_encoder(write(tmp_path, SPEC))
-    encoder = load_encoder(write(tmp_path, {**SPEC, "position_px": 96}), device="cpu")
+    path = write(tmp_path, {**SPEC, "position_px": 96})
+    encoder = load_encoder(path, device="cpu", precision="fp32")
     wanted = tokens_of(network, tiles(), encoder.spec)
     np.testing.assert_allclose(encoder.encode(tiles()).cls, wanted[:, 0], atol=1e-5)
 
