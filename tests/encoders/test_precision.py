@@ -14,7 +14,12 @@ from safetensors.torch import save_file
 from napari_pathfm.cli import main
 from napari_pathfm.encoders import ENCODERS, load_encoder
 from napari_pathfm.encoders import _precision as module
-from napari_pathfm.encoders._precision import FAITHFUL, advised, agreement, real_tiles
+from napari_pathfm.encoders._precision import (
+    FAITHFUL,
+    advised_precision,
+    agreement,
+    real_tiles,
+)
 from napari_pathfm.encoders._vit import build_vit
 from napari_pathfm.errors import PathfmError
 
@@ -23,7 +28,7 @@ SPEC = ENCODERS["bundled"]
 
 def device_with(monkeypatch, name: str = "bf16") -> None:
     """Let this processor pass for one that multiplies such numbers."""
-    monkeypatch.setattr(module, "advised", lambda device: (name, "a test"))
+    monkeypatch.setattr(module, "advised_precision", lambda device: (name, "a test"))
 
 
 @pytest.fixture
@@ -131,7 +136,7 @@ def test_what_the_hardware_has(monkeypatch, kind, has, wanted):
     elif kind == "cpu":
         told = lambda: has  # noqa: E731
         monkeypatch.setattr(torch.cpu, "get_capabilities", told, raising=False)
-    name, why = advised(device)
+    name, why = advised_precision(device)
     assert name == wanted
     assert why
 

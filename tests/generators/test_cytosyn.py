@@ -99,7 +99,11 @@ def test_damaged_weights_are_one_line(cytosyn_folder, tmp_path):
 def native(cytosyn_sit_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("NAPARI_PATHFM_CACHE", str(tmp_path))
     return load_generator(
-        "cytosyn", weights=cytosyn_sit_folder, device="cpu", trust_remote_code=True
+        "cytosyn",
+        weights=cytosyn_sit_folder,
+        device="cpu",
+        trust_remote_code=True,
+        precision="fp32",
     )
 
 
@@ -121,7 +125,7 @@ def test_comparison_is_recorded_and_not_made_twice(native, tmp_path, monkeypatch
     assert '"passed": true' in kept.read_text()
     calls = []
     monkeypatch.setattr(
-        "napari_pathfm.generators._native.compare", lambda *a: calls.append(a)
+        "napari_pathfm.generators._parity.compare", lambda *a: calls.append(a)
     )
     native.generate(condition(), steps=2, sampler="dpm")
     assert not calls
@@ -189,3 +193,53 @@ def test_consent_is_remembered_until_the_code_changes(
     (tmp_path / "config" / "consent.json").write_text("{broken")
     with pytest.raises(WeightsError, match="--trust-remote-code"):
         load_generator("cytosyn", weights=cytosyn_folder)
+
+
+@pytest.fixture
+def half(cytosyn_sit_folder, tmp_path, monkeypatch):
+    """Load CytoSyn on a processor that is said to be fastest in bf16."""
+    monkeypatch.setenv("NAPARI_PATHFM_CACHE", str(tmp_path))
+    monkeypatch.setattr(
+        "napari_pathfm.generators._cytosyn.advised_precision",
+        lambda device: ("bf16", "a test"),
+    )
+
+    def load(precision="auto"):
+        return load_generator(
+            "cytosyn",
+            weights=cytosyn_sit_folder,
+            device="cpu",
+            trust_remote_code=True,
+            precision=precision,
+        )
+
+    return load
+
+
+def test_half_precision_is_taken_where_it_gives_the_same_image(half):
+    fast, exact = half(), half("fp32")
+    first, again = (fast.generate(condition(), steps=4, sampler="sde") for _ in "12")
+    told = first[0].provenance
+    assert told.precision == "bf16"
+    assert "bf16 is 0." in told.engine
+    assert np.array_equal(first[0].pixels, again[0].pixels)
+    slow = exact.generate(condition(), steps=4, sampler="sde")[0]
+    assert slow.provenance.precision == "fp32"
+    apart = np.abs(first[0].pixels.astype(int) - slow.pixels)
+    assert 0 < apart.mean() < 1
+    # Areas are made in it too; the folder's own pipeline is not.
+    assert fast.flow().precision == "bf16"
+    assert fast.generate(condition(), steps=2)[0].provenance.precision == "fp32"
+
+
+def test_half_precision_that_changes_the_image_is_refused(half, monkeypatch):
+    monkeypatch.setattr("napari_pathfm.generators._parity._HALF_MEAN", 0.0)
+    made = half().generate(condition(), steps=2, sampler="sde")[0]
+    assert made.provenance.precision == "fp32"
+    assert "in fp32, for bf16 is" in made.provenance.engine
+    with pytest.raises(PathfmError, match="cannot run in bf16"):
+        half("bf16").generate(condition(), steps=2, sampler="sde")
+    with pytest.raises(PathfmError, match="runs in fp32 only"):
+        load_generator("bundled", precision="bf16")
+    with pytest.raises(PathfmError, match="no precision 'int4'"):
+        load_generator("bundled", precision="int4")

@@ -118,7 +118,9 @@ def test_a_precision_that_was_refused_is_said(monkeypatch):
     from napari.utils.notifications import notification_manager
 
     module = "napari_pathfm.encoders._precision"
-    monkeypatch.setattr(f"{module}.advised", lambda device: ("bf16", "a test"))
+    monkeypatch.setattr(
+        f"{module}.advised_precision", lambda device: ("bf16", "a test")
+    )
     monkeypatch.setattr(f"{module}.FAITHFUL", 1.1)
     notification_manager.records.clear()
     models = Models()

@@ -9,6 +9,7 @@ from napari_pathfm.cli._options import (
     add_device,
     add_icc,
     add_mpp,
+    add_precision,
     add_weights,
     count,
     preset_of,
@@ -54,6 +55,7 @@ def add_generation(parser: argparse.ArgumentParser) -> None:
     presets.add_argument(
         "--fast", action="store_true", help="the same as --preset fast"
     )
+    add_precision(parser)
     add_mpp(parser)
     add_icc(parser)
     add_device(parser)
@@ -81,6 +83,7 @@ def load_models(options: argparse.Namespace) -> tuple[Generator, Encoder]:
         weights=weights_of(spec, options.weights),
         device=options.device,
         trust_remote_code=options.trust_remote_code,
+        precision=options.precision,
     )
     encoder = load_encoder(
         spec.encoder,

@@ -98,7 +98,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
         choices=["auto", "fp32", "bf16", "fp16"],
         default="auto",
         help="auto is the fastest that the device has, if it is faithful to fp32 with "
-        "these weights on real tissue; else fp32",
+        "these weights; else fp32",
     )
 
 

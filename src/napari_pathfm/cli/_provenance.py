@@ -112,6 +112,7 @@ def _compare(
         weights=weights_of(generator_spec(told.generator), options.weights),
         device=options.device,
         trust_remote_code=options.trust_remote_code,
+        precision=told.precision,
     )
     encoder = None
     if slide is not None and told.encoder is not None:

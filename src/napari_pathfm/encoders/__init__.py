@@ -4,7 +4,12 @@ from napari_pathfm.encoders._catalogue import ENCODERS, default_encoder
 from napari_pathfm.encoders._device import choose_device
 from napari_pathfm.encoders._encoder import Encoder, Features
 from napari_pathfm.encoders._load import load_encoder
-from napari_pathfm.encoders._precision import PRECISIONS, Precision
+from napari_pathfm.encoders._precision import (
+    PRECISIONS,
+    Precision,
+    advised_precision,
+    known_precision,
+)
 from napari_pathfm.encoders._spec import POOLINGS, EncoderSpec
 from napari_pathfm.encoders._spec_file import read_encoder_spec
 from napari_pathfm.encoders._user import encoder_spec, known_encoders
@@ -17,10 +22,12 @@ __all__ = [
     "EncoderSpec",
     "Features",
     "Precision",
+    "advised_precision",
     "choose_device",
     "default_encoder",
     "encoder_spec",
     "known_encoders",
+    "known_precision",
     "load_encoder",
     "read_encoder_spec",
 ]

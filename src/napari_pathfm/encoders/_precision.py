@@ -58,7 +58,7 @@ def known_precision(name: str) -> str:
     return name
 
 
-def advised(device: torch.device) -> tuple[str, str]:
+def advised_precision(device: torch.device) -> tuple[str, str]:
     """Name the fastest precision that a device computes in hardware, and say why.
 
     Parameters
@@ -122,7 +122,7 @@ def settle(
     """
     import torch
 
-    wanted, why = advised(device) if asked == "auto" else (asked, "asked for")
+    wanted, why = advised_precision(device) if asked == "auto" else (asked, "asked for")
     network = network.to(device).eval().requires_grad_(False)
     if wanted == "fp32":
         return network, Precision("fp32", why)

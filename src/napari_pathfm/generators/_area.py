@@ -183,6 +183,7 @@ def generate_area(
         settings,
         pixels,
         flow.engine,
+        flow.precision,
     )
     # Of any size, but as fine as a tile.
     mpp = generator.spec.mpp * generator.spec.tile_px / (flow.side * flow.downsample)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_pathfm.encoders import known_precision
+from napari_pathfm.errors import PathfmError
 from napari_pathfm.generators._bundled import BUNDLED, BundledGenerator
 from napari_pathfm.generators._cytosyn import CYTOSYN, CytoSyn
 from napari_pathfm.generators._pixcell import PIXCELL_256, PixCell
@@ -37,6 +39,7 @@ def load_generator(
     weights: str | Path | None = None,
     device: str = "auto",
     trust_remote_code: bool = False,
+    precision: str = "auto",
 ) -> Generator:
     """Load a generator of the catalogue.
 
@@ -50,6 +53,10 @@ def load_generator(
         ``"auto"`` or a torch device.
     trust_remote_code : bool
         Whether the user agrees to run code that a repository brings.
+    precision : str
+        ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``. Half precision is for CytoSyn
+        with our samplers; ``"auto"`` takes it where the device is faster in it and the
+        image stays the same (docs/getting-the-models.md).
 
     Raises
     ------
@@ -57,10 +64,21 @@ def load_generator(
         If the catalogue has no such name.
     WeightsError
         If the weights cannot be had or do not fit, or the user has not agreed.
+    PathfmError
+        If the generator does not run in the precision that was asked for.
     """
     spec = generator_spec(name)
     if spec is CYTOSYN:
-        return CytoSyn(weights, device, trust_remote_code=trust_remote_code)
+        return CytoSyn(
+            weights,
+            device,
+            trust_remote_code=trust_remote_code,
+            precision=precision,
+        )
+    if known_precision(precision) not in ("auto", "fp32"):
+        raise PathfmError(
+            f"{spec.title} runs in fp32 only: leave out precision {precision!r}"
+        )
     if spec is PIXCELL_256:
         return PixCell(weights, device, trust_remote_code=trust_remote_code)
     return BundledGenerator(weights, device)

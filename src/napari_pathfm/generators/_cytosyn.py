@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pathfm import weights as weight_files
+from napari_pathfm.encoders import advised_precision, known_precision
 from napari_pathfm.errors import PathfmError, WeightsError
-from napari_pathfm.generators import _native
+from napari_pathfm.generators import _parity
 from napari_pathfm.generators._consent import no_consent
 from napari_pathfm.generators._flow import whole_tiles_only
 from napari_pathfm.generators._generator import tell
+from napari_pathfm.generators._native import NativeSiT
 from napari_pathfm.generators._pipeline import (
     CODE,
     INDEX,
+    Chosen,
     PipelineGenerator,
     admit,
     denoiser,
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.generators._flow import LatentFlow
     from napari_pathfm.generators._generator import OnStep
-    from napari_pathfm.generators._make import Draw
+    from napari_pathfm.generators._make import Report
     from napari_pathfm.generators._settings import Settings
 
 CYTOSYN = GeneratorSpec(
@@ -76,6 +79,10 @@ class CytoSyn(PipelineGenerator):
     trust_remote_code : bool
         The repository's code is run; the user has to agree, once for each version of
         that code.
+    precision : str
+        Of the denoiser with our samplers: ``"auto"`` (the fastest that the device has,
+        if it gives the image of single precision), ``"fp32"``, ``"bf16"``, ``"fp16"``.
+        The folder's own pipeline runs in fp32.
 
     Raises
     ------
@@ -91,9 +98,11 @@ class CytoSyn(PipelineGenerator):
         device: str = "auto",
         *,
         trust_remote_code: bool = False,
+        precision: str = "auto",
     ) -> None:
         from napari_pathfm.encoders import choose_device
 
+        self._asked = known_precision(precision)
         folder = _folder(weights, trust_remote_code=trust_remote_code)
         admit(
             CYTOSYN,
@@ -105,7 +114,8 @@ class CytoSyn(PipelineGenerator):
         pipeline.to(choose_device(device))
         origin = "hub" if weights is None else "local"
         super().__init__(pipeline, revision_of(origin, folder))
-        self._native: _native.NativeSiT | None = None
+        self._native: NativeSiT | None = None
+        self._half: NativeSiT | None = None
 
     def _arguments(
         self, row: NDArray[np.float32] | None, seed: int, settings: Settings
@@ -128,7 +138,7 @@ class CytoSyn(PipelineGenerator):
 
     def _choose(
         self, settings: Settings, *, asked: bool, on_step: OnStep | None
-    ) -> tuple[Settings, Draw, str]:
+    ) -> Chosen:
         """Take our own way if it was asked for and has proved itself here.
 
         A preset falls back to the pipeline; a sampler that was asked for by name is
@@ -136,23 +146,23 @@ class CytoSyn(PipelineGenerator):
         """
         if settings.sampler == "pipeline":
             return super()._choose(settings, asked=asked, on_step=on_step)
-        try:
-            native, parity = self._proved(settings, on_step)
-        except WeightsError as error:
-            says, native = str(error), None
-        else:
-            says = parity.says
+        native, says = self._proved(settings, on_step)
         if native is not None:
-            draw: Draw = partial(native.draw, watched=on_step is not None)
-            return settings, draw, f"native SiT, which {says}"
+            return Chosen(
+                settings,
+                partial(native.draw, watched=on_step is not None),
+                f"native SiT, which {says}",
+                native.precision,
+            )
         if asked:
             raise PathfmError(
                 f"CytoSyn cannot be sampled with {settings.sampler!r} from this folder "
                 f"({says}): leave the sampler out to use the folder's own pipeline"
             )
         settings = replace(settings, sampler="pipeline")
-        _, own, engine = super()._choose(settings, asked=asked, on_step=on_step)
-        return settings, own, f"{engine}; the native SiT does not serve: {says}"
+        own = super()._choose(settings, asked=asked, on_step=on_step)
+        engine = f"{own.engine}; the native SiT does not serve: {says}"
+        return replace(own, engine=engine)
 
     def flow(self, on_step: OnStep | None = None) -> LatentFlow:
         """Give the native SiT, if it has proved itself here; see `Generator.flow`."""
@@ -165,45 +175,80 @@ class CytoSyn(PipelineGenerator):
             preset=None,
             conditional=True,
         )
-        try:
-            native, parity = self._proved(settings, on_step)
-        except WeightsError as error:
-            native, says = None, str(error)
-        else:
-            says = parity.says
+        native, says = self._proved(settings, on_step)
         if native is None:
             raise whole_tiles_only(CYTOSYN, says)
         return native.flow(f"native SiT, which {says}")
 
     def _proved(
         self, settings: Settings, on_step: OnStep | None
-    ) -> tuple[_native.NativeSiT | None, _native.Parity]:
-        if self._native is None:
-            self._native = _native.NativeSiT.of_pipeline(
-                denoiser(self._pipeline), self._pipeline.vae
-            )
+    ) -> tuple[NativeSiT | None, str]:
+        """Give our own way if it makes the pipeline's image, and say so or why not."""
+
+        def pulse(_done: int, _preview: NDArray[np.uint8] | None) -> None:
+            tell(on_step, 0, settings.steps, None)
+
+        try:
+            if self._native is None:
+                self._native = NativeSiT.of_pipeline(
+                    denoiser(self._pipeline), self._pipeline.vae
+                )
+        except WeightsError as error:
+            return None, str(error)
+        exact = self._native
+        row: NDArray[np.float32] = (
+            np.random.default_rng(0)
+            .standard_normal(CYTOSYN.condition_dim)
+            .astype(np.float32)
+        )
+        usual = replace(settings, guidance=CYTOSYN.guidance)
         device = self._pipeline.device.type
-        parity = _native.recorded(self.revision, device)
+        parity = _parity.recorded(self.revision, device)
         if parity is None:
-
-            def pulse(_done: int, _preview: NDArray[np.uint8] | None) -> None:
-                tell(on_step, 0, settings.steps, None)
-
-            row: NDArray[np.float32] = (
-                np.random.default_rng(0)
-                .standard_normal(CYTOSYN.condition_dim)
-                .astype(np.float32)
-            )
-            usual = replace(settings, guidance=CYTOSYN.guidance)
-            parity = _native.compare(
-                self._native,
+            parity = _parity.compare(
+                exact,
                 lambda few: self._draw(row, 0, few, pulse),
                 row,
                 usual,
                 pulse,
             )
-            _native.record(parity, self.revision, device)
-        return (self._native if parity.passed else None), parity
+            _parity.record(parity, self.revision, device)
+        if not parity.passed:
+            return None, parity.says
+        return self._in_precision(exact, parity, row, usual, pulse)
+
+    def _in_precision(
+        self,
+        exact: NativeSiT,
+        parity: _parity.Parity,
+        row: NDArray[np.float32],
+        settings: Settings,
+        pulse: Report,
+    ) -> tuple[NativeSiT | None, str]:
+        """Take half precision where it is faster here and gives the same image."""
+        wanted = self._asked
+        if wanted == "auto":
+            wanted, _why = advised_precision(self._pipeline.device)
+        if wanted == "fp32":
+            return exact, parity.says
+        kind = f"{self._pipeline.device.type}-{wanted}"
+        found = _parity.recorded(self.revision, kind)
+        if self._half is None and (found is None or found.passed):
+            self._half = exact.in_precision(wanted)
+        if found is None:
+            assert self._half is not None
+            found = _parity.compare_precision(
+                self._half, exact, wanted, row, settings, pulse
+            )
+            _parity.record(found, self.revision, kind)
+        if found.passed:
+            return self._half, f"{parity.says}; {found.says}"
+        self._half = None  # it would take memory for nothing
+        if self._asked != "auto":
+            raise PathfmError(
+                f"CytoSyn cannot run in {wanted} ({found.says}): ask for fp32 or auto"
+            )
+        return exact, f"{parity.says}; in fp32, for {found.says}"
 
 
 def _folder(weights: str | Path | None, *, trust_remote_code: bool) -> Path:

@@ -36,6 +36,8 @@ class LatentFlow:
     device : torch.device
     engine : str
         For the provenance.
+    precision : str
+        Of the network's arithmetic.
     """
 
     network: Network
@@ -46,6 +48,7 @@ class LatentFlow:
     downsample: int
     device: torch.device
     engine: str = ""
+    precision: str = "fp32"
 
 
 def whole_tiles_only(spec: GeneratorSpec, reason: str) -> PathfmError:

@@ -28,6 +28,8 @@ class Provenance:
         ``"paper"``, ``"fast"``, or ``"own"`` where a person chose otherwise.
     engine : str
         What ran the network, where there is a choice.
+    precision : str
+        Of the network's arithmetic: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     seed : int
         Of this one image.
     mpp : float
@@ -79,6 +81,7 @@ class Provenance:
     fidelity: dict[str, float] = field(default_factory=dict)
     preset: str = ""
     engine: str = ""
+    precision: str = "fp32"
     notice: str = ""
     software: str = ""
     synthetic: bool = True

@@ -61,6 +61,7 @@ def make_images(
     draw: Draw,
     on_step: OnStep | None,
     engine: str = "",
+    precision: str = "fp32",
 ) -> list[SyntheticImage]:
     """Make ``n`` images of each row, one at a time.
 
@@ -88,7 +89,7 @@ def make_images(
 
         pixels = draw(row, seed + number, settings, report)
         provenance = provenance_of(
-            spec, revision, row, seed + number, settings, pixels, engine
+            spec, revision, row, seed + number, settings, pixels, engine, precision
         )
         images.append(SyntheticImage(pixels, provenance))
     return images
@@ -102,6 +103,7 @@ def provenance_of(
     settings: Settings,
     pixels: NDArray[np.uint8],
     engine: str,
+    precision: str,
 ) -> Provenance:
     """Say what made an image, as far as the generator knows."""
     from napari_pathfm import __version__
@@ -115,6 +117,7 @@ def provenance_of(
         guidance_interval=settings.interval,
         preset=settings.preset,
         engine=engine,
+        precision=precision,
         seed=seed,
         # An image stands for the tile's field of view, however many pixels it has.
         mpp=spec.mpp * spec.tile_px / pixels.shape[1],

@@ -1,12 +1,8 @@
-"""A pipeline's network run by our own samplers, once both give the same image."""
+"""A SiT and its autoencoder, run by our own samplers."""
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import tempfile
-from dataclasses import asdict, dataclass, replace
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +12,6 @@ from napari_pathfm.errors import WeightsError
 from napari_pathfm.generators._make import Glimpses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -26,35 +20,8 @@ if TYPE_CHECKING:
     from napari_pathfm.generators._settings import Settings
     from napari_pathfm.generators._sit import SiTTransformer2DModel
 
-_LOG = logging.getLogger(__name__)
-# Steps of the comparison, and how far apart values of the two images may be, of 255.
-# The paths differ in rounding alone: one truncates where the other rounds.
-PARITY_STEPS = 4
-_MOST, _MEAN = 4, 0.75
-_CANDIDATES = ("sde", "euler", "heun")
 
-
-@dataclass(frozen=True)
-class Parity:
-    """What came of comparing our way with a pipeline's own.
-
-    Attributes
-    ----------
-    passed : bool
-        Whether one of our samplers gave the pipeline's image.
-    sampler : str
-        Which came nearest.
-    max_difference, mean_difference : int, float
-        Between the two images, of 255.
-    says : str
-        The outcome in words.
-    """
-
-    passed: bool
-    sampler: str
-    max_difference: int
-    mean_difference: float
-    says: str
+_NAMES = {"torch.float32": "fp32", "torch.bfloat16": "bf16", "torch.float16": "fp16"}
 
 
 class NativeSiT:
@@ -70,6 +37,22 @@ class NativeSiT:
     def __init__(self, sit: SiTTransformer2DModel, vae: Any) -> None:
         self._sit, self._vae = sit, vae
         self._device = sit.pos_embed.device
+
+    def in_precision(self, name: str) -> NativeSiT:
+        """Give the same with a copy of the denoiser in ``"bf16"`` or ``"fp16"``.
+
+        The state between the steps, the latents' statistics and the autoencoder, which
+        runs once an image, stay in single precision.
+        """
+        import torch
+
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}[name]
+        # Not the method of diffusers, which warns of modules to keep, of which there
+        # are none.
+        sit = torch.nn.Module.to(copy.deepcopy(self._sit), half)
+        if sit.config.latent_statistics:
+            sit.bn.float()
+        return NativeSiT(sit, self._vae)
 
     @classmethod
     def of_pipeline(cls, network: Any, vae: Any) -> NativeSiT:
@@ -145,6 +128,11 @@ class NativeSiT:
             )
             return self._decode(latents)
 
+    @property
+    def precision(self) -> str:
+        """Of the denoiser: ``"fp32"``, ``"bf16"`` or ``"fp16"``."""
+        return _NAMES[str(self._sit.dtype)]
+
     def flow(self, engine: str) -> LatentFlow:
         """Give network and autoencoder; see `Generator.flow`."""
         from napari_pathfm.generators._flow import LatentFlow
@@ -159,13 +147,15 @@ class NativeSiT:
             downsample=2 ** (stages - 1),
             device=self._device,
             engine=engine,
+            precision=self.precision,
         )
 
     def _velocity(
         self, x: Tensor, t: Tensor, condition: Tensor | None, drop: Tensor | None
     ) -> Tensor:
-        velocity: Tensor = self._sit(x, t, condition, drop, return_dict=False)[0]
-        return velocity
+        seen = x.to(self._sit.dtype)
+        velocity: Tensor = self._sit(seen, t, condition, drop, return_dict=False)[0]
+        return velocity.to(x.dtype)
 
     def _encode(self, images: Tensor) -> Tensor:
         plain = self._vae.encode(images.to(self._vae.dtype)).latent_dist.mode().float()
@@ -195,97 +185,6 @@ class NativeSiT:
             scaled[0].permute(1, 2, 0).contiguous().cpu().numpy()
         )
         return pixels
-
-
-def compare(
-    native: NativeSiT,
-    own: Callable[[Settings], NDArray[np.uint8]],
-    row: NDArray[np.float32],
-    settings: Settings,
-    report: Report,
-) -> Parity:
-    """Make one image of a few steps both ways, from the same seed.
-
-    Which sampler a pipeline has is not known, so each of ours that could be it is
-    tried.
-
-    Parameters
-    ----------
-    native : NativeSiT
-    own : callable
-        ``own(settings)`` makes the pipeline's image with seed 0.
-    row : ndarray
-        float32 ``(D,)``: some condition.
-    settings : Settings
-        Whose guidance and interval are used.
-    report : callable
-        Hears of each pass, so that the comparison can be stopped too.
-    """
-    settings = replace(settings, steps=PARITY_STEPS)
-    theirs = own(settings).astype(np.int16)
-    outcomes = []
-    for sampler in _CANDIDATES:
-        ours = native.draw(
-            row,
-            0,
-            replace(settings, sampler=sampler),
-            lambda _done, _preview: report(0, None),
-            watched=False,
-        )
-        if ours.shape != theirs.shape:
-            return Parity(
-                False, sampler, 255, 255.0, f"sizes differ: {ours.shape[:2]} px"
-            )
-        apart = np.abs(ours - theirs)
-        outcomes.append((float(apart.mean()), int(apart.max()), sampler))
-    mean, most, sampler = min(outcomes)
-    passed = most <= _MOST and mean <= _MEAN
-    return Parity(
-        passed,
-        sampler,
-        most,
-        round(mean, 4),
-        f"{'equals' if passed else 'differs from'} the repository's pipeline after "
-        f"{PARITY_STEPS} steps of {sampler}: at most {most}, on average {mean:.2f} of "
-        "255",
-    )
-
-
-def recorded(revision: str, device: str) -> Parity | None:
-    """Give what an earlier comparison of these weights on this machine said."""
-    path = _record(revision, device)
-    if not path.is_file():
-        return None
-    try:
-        return Parity(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        return None  # of another version, or damaged: compare again
-
-
-def record(parity: Parity, revision: str, device: str) -> None:
-    """Keep the outcome; where the cache cannot be written, it is compared again."""
-    path = _record(revision, device)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False
-        ) as file:
-            json.dump(asdict(parity), file, indent=1)
-        os.replace(file.name, path)
-    except OSError as error:
-        _LOG.warning("the comparison is not kept in %s: %s", path, error.strerror)
-
-
-def _record(revision: str, device: str) -> Path:
-    import platformdirs
-    import torch
-
-    from napari_pathfm import __version__
-
-    told = os.environ.get("NAPARI_PATHFM_CACHE")
-    folder = Path(told or platformdirs.user_cache_dir("napari-pathfm")) / "parity"
-    kind = f"{revision}_{device}_{__version__}_torch{torch.__version__}"
-    return folder / f"{kind.replace(':', '-')}.json"
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,16 @@ if TYPE_CHECKING:
 
 INDEX = "model_index.json"
 CODE = "pipeline.py"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What draws the images of one request, as the provenance tells it."""
+
+    settings: Settings
+    draw: Draw
+    engine: str
+    precision: str = "fp32"
 
 
 class PipelineGenerator:
@@ -83,19 +94,18 @@ class PipelineGenerator:
             conditional=condition is not None,
         )
         check_request(self.spec, condition, n, settings)
-        settings, draw, engine = self._choose(
-            settings, asked=sampler is not None, on_step=on_step
-        )
+        chosen = self._choose(settings, asked=sampler is not None, on_step=on_step)
         return make_images(
             self.spec,
             self.revision,
             condition,
             n=n,
             seed=seed,
-            settings=settings,
-            draw=draw,
+            settings=chosen.settings,
+            draw=chosen.draw,
             on_step=on_step,
-            engine=engine,
+            engine=chosen.engine,
+            precision=chosen.precision,
         )
 
     def flow(self, on_step: OnStep | None = None) -> LatentFlow:
@@ -104,9 +114,9 @@ class PipelineGenerator:
 
     def _choose(
         self, settings: Settings, *, asked: bool, on_step: OnStep | None
-    ) -> tuple[Settings, Draw, str]:
+    ) -> Chosen:
         """Say what draws the images; a generator with a second way overrides it."""
-        return settings, self._draw, type(self._pipeline).__name__
+        return Chosen(settings, self._draw, type(self._pipeline).__name__)
 
     def _arguments(
         self, row: NDArray[np.float32] | None, seed: int, settings: Settings
