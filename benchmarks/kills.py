@@ -42,7 +42,7 @@ class Matrix:
         random = np.random.default_rng(0)
         self._matrix = random.normal(size=(16 * 16 * 3, self.feature_dim)) / 255
 
-    def encode(self, tiles: np.ndarray) -> Features:
+    def encode(self, tiles: np.ndarray, *, patches: bool = True) -> Features:
         """Encode uint8 ``(N, 224, 224, 3)``."""
         coarse = tiles[:, ::14, ::14].reshape(len(tiles), -1).astype(np.float64)
         # Row by row: a product of matrices may sum in another order for other heights.

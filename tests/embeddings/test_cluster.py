@@ -216,8 +216,8 @@ def test_from_the_shell(client, slides, tmp_path, monkeypatch, capsys):
     recipes, lent = asked[::2], asked[1::2]
     assert lent == [("tcp://head:8786", None), (None, 2)]
     assert [made[2:] for made in recipes] == [
-        ("auto", None, None, "auto"),
-        ("cpu", None, max(1, (os.cpu_count() or 1) // 2), "auto"),
+        ("auto", None, None, "auto", "torch"),
+        ("cpu", None, max(1, (os.cpu_count() or 1) // 2), "auto", "torch"),
     ]
     with pytest.raises(SystemExit) as left:
         main([*embed, "--workers", "2", "--scheduler", "tcp://head:8786"])

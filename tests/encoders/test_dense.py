@@ -85,14 +85,13 @@ def test_a_patch_is_where_its_pixels_are():
 def test_fields_go_through_one_by_one_where_tiles_go_in_batches(twin):
     _, encoder = twin
     sizes: list[int] = []
-    forward = encoder._forward
+    network = encoder._network
 
-    def counted(tiles):
-        sizes.append(len(tiles))
-        return forward(tiles)
+    def counted(images):
+        sizes.append(len(images))
+        return network(images)
 
-    watched = Encoder(TWIN, encoder._network, "test:0", encoder.device)
-    watched._forward = counted
+    watched = Encoder(TWIN, network, "test:0", encoder.device, run=counted)
     several = watched.encode(fields(3, 700, 700))
     assert sizes == [1, 1, 1]
     one = encoder.encode(fields(3, 700, 700)[2:])

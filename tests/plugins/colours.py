@@ -28,7 +28,7 @@ class Colours:
         self.feature_dim = self.spec.dim
         self._batch_s = batch_s
 
-    def encode(self, tiles):
+    def encode(self, tiles, *, patches=True):
         time.sleep(self._batch_s)
         seen = np.repeat(tiles.mean((1, 2)), self.feature_dim // 3, axis=1)
         seen = seen.astype(np.float32) / 255

@@ -33,7 +33,7 @@ class FakeEncoder:
         self.batch_s = batch_s
         self.batches = 0
 
-    def encode(self, tiles: NDArray[np.uint8]) -> Features:
+    def encode(self, tiles: NDArray[np.uint8], *, patches: bool = True) -> Features:
         time.sleep(self.batch_s)
         self.batches += 1
         half = tiles.shape[1] // 2

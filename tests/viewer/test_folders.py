@@ -128,3 +128,11 @@ def test_a_precision_that_was_refused_is_said(monkeypatch):
     assert models.encoder("bundled").precision.refused == "bf16"
     (said,) = [r.message for r in notification_manager.records]
     assert "bf16 was refused: cosine" in said
+
+
+def test_the_preferences_say_what_computes(monkeypatch):
+    monkeypatch.setattr(
+        "napari_pathfm.viewer.session._models.preference",
+        lambda group, key: {("computing", "engine"): "openvino"}.get((group, key), ""),
+    )
+    assert Models().encoder("bundled").engine == "openvino"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from napari_pathfm.cli._bar import named_bars
 from napari_pathfm.cli._options import (
     add_device,
+    add_engine,
     add_exact,
     add_icc,
     add_json,
@@ -74,6 +75,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_icc(parser)
     add_device(parser)
     add_precision(parser)
+    add_engine(parser)
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--workers",
@@ -171,16 +173,27 @@ def _encoding(
             device=options.device,
             pooling=options.pooling,
             precision=options.precision,
+            engine=options.engine,
         )
         chosen = encoder.precision
-        said = {"precision": chosen.name, "precision_why": chosen.why}
+        said = {
+            "precision": chosen.name,
+            "precision_why": chosen.why,
+            "engine": encoder.engine,
+        }
         yield partial(embeddings.embed_slides, encoder=encoder), said
         return
     threads = None
     if options.workers is not None:
         threads = embeddings.threads_for(options.workers)
     recipe = embeddings.EncoderRecipe(
-        spec, weights, options.device, options.pooling, threads, options.precision
+        spec,
+        weights,
+        options.device,
+        options.pooling,
+        threads,
+        options.precision,
+        options.engine,
     )
     with embeddings.cluster_client(
         options.scheduler, workers=options.workers

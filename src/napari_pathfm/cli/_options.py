@@ -102,6 +102,17 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add ``--engine``."""
+    parser.add_argument(
+        "--engine",
+        choices=["torch", "compile", "openvino"],
+        default="torch",
+        help="what computes the encoder: PyTorch; PyTorch's compiler, half a minute to "
+        "begin with; or OpenVINO, for CPUs, which napari-pathfm[openvino] brings",
+    )
+
+
 def add_weights(parser: argparse.ArgumentParser, of: str) -> None:
     """Add ``--weights``."""
     parser.add_argument(

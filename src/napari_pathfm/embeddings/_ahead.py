@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -88,8 +87,10 @@ def encode_ahead(
 
     def work() -> None:
         try:
-            for encoded in encode_rows(slide, encoder, grid, rows, batch=batch):
-                put(encoded if patches else _without_patches(encoded))
+            for encoded in encode_rows(
+                slide, encoder, grid, rows, batch=batch, patches=patches
+            ):
+                put(encoded)
                 if stop.is_set():
                     return
         except BaseException as error:  # noqa: BLE001 raised again in the caller's thread
@@ -131,13 +132,6 @@ def _waiting(
         return _NOTHING
 
 
-def _without_patches(encoded: Encoded) -> Encoded:
-    if encoded.features is None:
-        return encoded
-    slim = replace(encoded.features, patches=encoded.features.patches[:0])
-    return encoded._replace(features=slim)
-
-
 def _together(batches: Sequence[Encoded]) -> Encoded:
     """Make one batch of several."""
     from napari_pathfm.encoders import Features
@@ -177,6 +171,7 @@ def encode_rows(
     rows: NDArray[np.int64],
     *,
     batch: int,
+    patches: bool,
 ) -> Generator[Encoded, None, None]:
     """Encode tiles, one batch after the other, in this thread.
 
@@ -200,7 +195,7 @@ def encode_rows(
     tiles = slide.tiles(grid, batch=batch, indices=rows, on_error=note)
     for index, pixels in tiles:
         listed, failed[:] = tuple(failed), []
-        yield Encoded(index, encoder.encode(pixels), listed)
+        yield Encoded(index, encoder.encode(pixels, patches=patches), listed)
     if failed:
         yield Encoded(rows[:0], None, tuple(failed))
 

@@ -45,6 +45,7 @@ class EncoderRecipe:
     pooling: str | None = None
     threads: int | None = None
     precision: str = "auto"
+    engine: str = "torch"
 
     def load(self, place: object) -> Encoder:
         """Load it on the worker of this name."""
@@ -60,6 +61,7 @@ class EncoderRecipe:
             device=device_of(place, self.device, torch.cuda.device_count()),
             pooling=self.pooling,
             precision=self.precision,
+            engine=self.engine,
         )
 
 

@@ -3,6 +3,7 @@
 from napari_pathfm.encoders._catalogue import ENCODERS, default_encoder
 from napari_pathfm.encoders._device import choose_device
 from napari_pathfm.encoders._encoder import Encoder, Features
+from napari_pathfm.encoders._engine import ENGINES
 from napari_pathfm.encoders._load import load_encoder
 from napari_pathfm.encoders._precision import (
     PRECISIONS,
@@ -16,6 +17,7 @@ from napari_pathfm.encoders._user import encoder_spec, known_encoders
 
 __all__ = [
     "ENCODERS",
+    "ENGINES",
     "POOLINGS",
     "PRECISIONS",
     "Encoder",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from napari_pathfm.encoders._engine import Run
     from napari_pathfm.encoders._spec import EncoderSpec
 
 # Tiles that go through at once to begin with. Small batches keep a CPU's caches warm;
@@ -56,13 +57,17 @@ class Encoder:
     revision : str
         Which features these are: origin and first 12 hex digits of the weights'
         SHA-256; after a ``+`` what else decides them: the digest of a person's own
-        description, and a precision other than fp32.
+        description, OpenVINO, and a precision other than fp32.
     device : torch.device
         Where to run.
     pooling : str, optional
         The spec's own where not given.
     precision : Precision, optional
         What `settle` found; single precision where not given.
+    engine : {"torch", "compile", "openvino"}
+        What computes it.
+    run : callable, optional
+        The engine's, where it is not the network itself.
 
     Attributes
     ----------
@@ -72,6 +77,8 @@ class Encoder:
         Length of that vector.
     precision : Precision
         In which it runs, and why.
+    engine : str
+        What computes it.
     """
 
     def __init__(
@@ -82,6 +89,8 @@ class Encoder:
         device: torch.device,
         pooling: str | None = None,
         precision: Precision | None = None,
+        engine: str = "torch",
+        run: Run | None = None,
     ) -> None:
         self.spec = spec
         self.revision = revision
@@ -90,13 +99,14 @@ class Encoder:
         self.feature_dim = spec.dim * len(self.pooling.split("+"))
         self.precision = precision or Precision()
         self._network = network.to(device).eval().requires_grad_(False)
-        self._forward = Forward(spec, self._network)
+        self.engine = engine
+        self._forward = Forward(spec, self._network, run)
         tiles = _BATCH.get(device.type, _BATCH["cpu"])
         self._batches = Batches(
             tiles * spec.tile_px**2, lambda: _free_cached(device.type)
         )
 
-    def encode(self, tiles: NDArray[np.uint8]) -> Features:
+    def encode(self, tiles: NDArray[np.uint8], *, patches: bool = True) -> Features:
         """Encode RGB tiles, or whole fields.
 
         As many go through at once as the device takes: a batch that does not fit into
@@ -108,6 +118,10 @@ class Encoder:
             uint8 ``(N, H, W, 3)``, normally ``H = W = spec.tile_px`` at
             ``spec.mpp``; other sizes must be multiples of ``spec.patch_px``, to which
             the position embedding is interpolated.
+
+        patches : bool
+            Whether the patch tokens are wanted: they are a few hundred times as much
+            to bring over from a graphics card. Without, `Features.patches` is empty.
 
         Returns
         -------
@@ -123,15 +137,21 @@ class Encoder:
         self._check(tiles)
         rows, columns = (side // self.spec.patch_px for side in tiles.shape[1:3])
         cls = np.empty((len(tiles), self.spec.dim), np.float32)
-        patches = np.empty((len(tiles), rows, columns, self.spec.dim), np.float32)
-        for span, tokens in self._batches.run(self._forward, tiles):
-            cls[span] = tokens[:, 0]
-            grid = tokens[:, self.spec.prefix_tokens :]
-            patches[span] = grid.reshape(-1, rows, columns, self.spec.dim)
+        kept = len(tiles) if patches else 0
+        grid = np.empty((kept, rows, columns, self.spec.dim), np.float32)
         pooled = cls
         if self.pooling == "cls+mean":
-            pooled = np.concatenate([cls, patches.mean((1, 2))], axis=1)
-        return Features(cls, patches, pooled)
+            pooled = np.empty((len(tiles), self.feature_dim), np.float32)
+        for span, tokens in self._batches.run(self._forward.tokens, tiles):
+            # Carried over in the network's own precision, half the bytes it may be.
+            cls[span] = tokens[:, 0].cpu().float().numpy()
+            seen = tokens[:, self.spec.prefix_tokens :]
+            if pooled is not cls:
+                mean = seen.float().mean(1)
+                pooled[span] = np.concatenate([cls[span], mean.cpu().numpy()], 1)
+            if patches:
+                grid[span] = seen.cpu().float().numpy().reshape(-1, *grid.shape[1:])
+        return Features(cls, grid, pooled)
 
     def _check(self, tiles: NDArray[np.uint8]) -> None:
         patch = self.spec.patch_px

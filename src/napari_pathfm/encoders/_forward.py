@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from numpy.typing import NDArray
 
@@ -22,14 +24,22 @@ class Forward:
         For the normalisation.
     network : Module
         With its weights, on the device and in its precision; not changed.
+    run : callable, optional
+        What computes the network's tokens in its place; see `napari_pathfm.encoders`'s
+        engines.
     """
 
-    def __init__(self, spec: EncoderSpec, network: torch.nn.Module) -> None:
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        network: torch.nn.Module,
+        run: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
         import torch
 
         some = next(network.parameters())
         self.device, self.dtype = some.device, some.dtype
-        self._network = network
+        self._run = run or network
         as_image = (1, 3, 1, 1)
         # One multiplication and one subtraction on uint8 values, in single precision.
         # Folding them into the patch embedding would save under 1 % of the time
@@ -48,11 +58,14 @@ class Forward:
         on_device = raw.to(self.device, non_blocking=True).permute(0, 3, 1, 2)
         return (on_device * self._gain).sub_(self._offset).to(self.dtype)
 
-    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute every token: float32 ``(N, prefix + h * w, D)``."""
+    def tokens(self, tiles: NDArray[np.uint8]) -> torch.Tensor:
+        """Compute every token: ``(N, prefix + h * w, D)``, left on the device."""
         import torch
 
         with torch.inference_mode():
-            # Carried over in the network's own precision, which may be half the bytes.
-            tokens: torch.Tensor = self._network(self.images(tiles)).cpu()
-            return tokens.float().numpy()
+            return self._run(self.images(tiles))
+
+    def __call__(self, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute every token: float32 ``(N, prefix + h * w, D)``."""
+        found: NDArray[np.float32] = self.tokens(tiles).cpu().float().numpy()
+        return found

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_pathfm import weights as weight_files
 from napari_pathfm.encoders._encoder import Encoder, known_pooling
+from napari_pathfm.encoders._engine import by_openvino, compiled, known_engine
 from napari_pathfm.encoders._precision import known_precision, settle
 from napari_pathfm.encoders._spec import EncoderSpec
 from napari_pathfm.encoders._user import encoder_spec
@@ -24,6 +25,7 @@ def load_encoder(
     device: str = "auto",
     pooling: str | None = None,
     precision: str = "auto",
+    engine: str = "torch",
 ) -> Encoder:
     """Load an encoder of the catalogue, or one that a file describes.
 
@@ -43,6 +45,11 @@ def load_encoder(
         ``"auto"`` is the fastest that the device computes in hardware, if on real
         tissue it gives what fp32 does with these weights (cosine of 0.999 and more),
         else fp32; see `Encoder.precision`.
+    engine : {"torch", "compile", "openvino"}
+        What computes it. ``"compile"`` takes half a minute to begin with, a compiler on
+        a CPU, and falls back to ``"torch"`` with a line in the log; ``"openvino"`` is
+        for CPUs and needs the extra ``openvino``. Both are checked as a precision is,
+        and run whole tiles only: fields of another size go through PyTorch.
 
     Raises
     ------
@@ -53,8 +60,8 @@ def load_encoder(
     WeightsError
         If the weights cannot be had, or do not fit the architecture exactly.
     PathfmError
-        If there is no such device, pooling or precision, or a precision that was asked
-        for by name is not faithful to fp32.
+        If there is no such device, pooling, precision or engine, or one that was asked
+        for by name is not faithful to fp32 or cannot be had.
     """
     from napari_pathfm.encoders._device import choose_device
 
@@ -62,6 +69,7 @@ def load_encoder(
     if pooling is not None:
         known_pooling(pooling)
     known_precision(precision)
+    known_engine(engine)
     there = choose_device(device)
     path, origin = _find(spec, weights)
     network = _with_weights(spec, path)
@@ -69,10 +77,19 @@ def load_encoder(
     if spec.digest is not None:
         # Other stores, other images: the weights alone do not say what was done.
         revision = f"{revision}+{spec.digest}"
-    network, settled = settle(spec, network, there, precision)
+    run = None
+    if engine == "openvino":
+        network, _ = settle(spec, network, there, "fp32")
+        run, settled = by_openvino(spec, network, there, precision)
+        revision = f"{revision}+openvino"
+    else:
+        network, settled = settle(spec, network, there, precision)
+        if engine == "compile":
+            run = compiled(spec, network, there)
+            engine = "torch" if run is None else engine
     if settled.name != "fp32":
         revision = f"{revision}+{settled.name}"
-    return Encoder(spec, network, revision, there, pooling, settled)
+    return Encoder(spec, network, revision, there, pooling, settled, engine, run)
 
 
 def _with_weights(spec: EncoderSpec, path: Path) -> nn.Module:

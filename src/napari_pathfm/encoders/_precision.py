@@ -127,11 +127,11 @@ def settle(
     if wanted == "fp32":
         return network, Precision("fp32", why)
     tiles = real_tiles(spec.tile_px)
-    exact = _one_by_one(Forward(spec, network), tiles)
+    exact = one_by_one(Forward(spec, network), tiles)
     half = {"bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
     faster = copy.deepcopy(network).to(half)
     try:
-        score = agreement(exact, _one_by_one(Forward(spec, faster), tiles), spec)
+        score = agreement(exact, one_by_one(Forward(spec, faster), tiles), spec)
         found = f"cosine {score:.5f} to fp32 on {len(tiles)} real tiles"
     # What PyTorch raises where a device has no such arithmetic.
     except (RuntimeError, NotImplementedError, TypeError) as error:
@@ -201,6 +201,6 @@ def real_tiles(px: int) -> NDArray[np.uint8]:
     return np.stack(tiles)
 
 
-def _one_by_one(forward: Forward, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+def one_by_one(forward: Forward, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Run tiles singly: a device that is nearly full holds two networks already."""
     return np.concatenate([forward(tile[None]) for tile in tiles])

@@ -119,7 +119,8 @@ class Models:
         weights = self.weights(spec)
         with self._lock:
             if name not in self._encoders:
-                encoder = load_encoder(spec, weights=weights)
+                engine = preference("computing", "engine") or "torch"
+                encoder = load_encoder(spec, weights=weights, engine=engine)
                 if encoder.precision.refused:
                     notify("info", f"{spec.title}: {encoder.precision.why}")
                 self._encoders[name] = encoder
