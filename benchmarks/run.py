@@ -1,11 +1,13 @@
 """The embedding run against its own parts and a TRIDENT-like loop, in one process.
 
-``python benchmarks/run.py SLIDE [--mpp M] [--rounds N] [--loaders N]`` prints a
-Markdown table; about a minute on two idle cores with CMU-1-Small-Region.svs, and no
-network. The loop is what feature extractors do: OpenSlide ``read_region``, PIL, a
-torchvision transform a tile, a DataLoader of as many processes as there are cores, the
-same encoder and weights in batches of 32, in the same precision. Rounds are
-interleaved, so that a busy machine is as busy for one as for the other.
+``python benchmarks/run.py SLIDE [--mpp M] [--rounds N] [--loaders N] [--h0-mini]
+[--engine E] [--precision P]`` prints a Markdown table; about a minute on two idle cores
+with CMU-1-Small-Region.svs, and no network. The loop is what feature extractors do:
+OpenSlide ``read_region``, PIL, a torchvision transform a tile, a DataLoader of as many
+processes as there are cores, the same network and weights in batches of 32, in single
+precision. ``--h0-mini`` takes H0-mini's exact architecture with random weights instead
+of the bundled encoder. Rounds are interleaved, so that a busy machine is as busy for
+one as for the other; the slide is opened anew for each, so that nothing is decoded yet.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +67,16 @@ def loop(slide, encoder, grid, loaders: int) -> np.ndarray:
         return np.concatenate([encoder._network(batch)[:, 0] for batch in tiles])
 
 
+def folder_of_weights(folder: Path) -> Path:
+    """Lay out H0-mini's network with random weights as its repository is."""
+    from safetensors.torch import save_file
+
+    from encoders import independent
+
+    save_file(independent().state_dict(), folder / "model.safetensors")
+    return folder
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
@@ -72,25 +85,38 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--loaders", type=int, default=os.cpu_count())
+    parser.add_argument("--h0-mini", action="store_true")
+    parser.add_argument("--engine", default="torch")
+    parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
-    encoder = load_encoder(device="cpu")
-    with (
-        open_slide(options.slide, mpp=options.mpp) as slide,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+
+    def opened():
+        return open_slide(options.slide, mpp=options.mpp)
+
+    with opened() as slide, tempfile.TemporaryDirectory() as folder:
+        weights = folder_of_weights(Path(folder)) if options.h0_mini else None
+        name = "h0-mini" if options.h0_mini else "bundled"
+        load = partial(load_encoder, name, weights=weights, device="cpu")
+        encoder = load(precision=options.precision, engine=options.engine)
+        exact = load(precision="fp32")
         grid = tile_grid(slide, stride=options.stride)
         batches = [pixels for _, pixels in slide.tiles(grid, batch=BATCH)]
         encoder.encode(batches[0])  # the first call of a network is slower
         stores = iter(Path(folder) / f"{n}.zarr" for n in range(options.rounds))
+
+        def stream_alone():
+            with opened() as fresh:
+                return sum(len(rows) for rows, _ in fresh.tiles(grid, batch=BATCH))
+
+        def embedded():
+            with opened() as fresh:
+                return embed_slide(fresh, encoder, next(stores), grid=grid)
+
         works = {
-            "tile stream alone": lambda: sum(
-                len(rows) for rows, _ in slide.tiles(grid, batch=BATCH)
-            ),
+            "tile stream alone": stream_alone,
             "encoder alone": lambda: [encoder.encode(batch).cls for batch in batches],
-            "`embed_slide`, store included": lambda: embed_slide(
-                slide, encoder, next(stores), grid=grid
-            ),
-            "TRIDENT-like loop": lambda: loop(slide, encoder, grid, options.loaders),
+            "`embed_slide`, store included": embedded,
+            "TRIDENT-like loop": lambda: loop(slide, exact, grid, options.loaders),
         }
         rates: dict[str, list[float]] = {name: [] for name in works}
         for _ in range(options.rounds):
@@ -110,7 +136,8 @@ def main() -> None:
     over = [r / p for r, p in zip(run, peer, strict=True)]
     print(
         f"{options.slide.name}: {len(grid)} tiles, {options.rounds} rounds, "
-        f"{torch.get_num_threads()} threads, a loader of {options.loaders} processes\n"
+        f"{torch.get_num_threads()} threads, a loader of {options.loaders} processes; "
+        f"{encoder.spec.title}, {encoder.engine}, {encoder.precision.name}\n"
     )
     print("| what | tiles/s, median | slowest to fastest |\n|---|---|---|")
     for name, values in rates.items():

@@ -24,6 +24,7 @@ from napari_pathfm.cli import (
     _train,
     _twin,
     _view,
+    _virtual,
 )
 from napari_pathfm.errors import PathfmError
 
@@ -43,6 +44,7 @@ _VERBS = (
     _generate,
     _repair,
     _twin,
+    _virtual,
     _provenance,
     _export,
     _train,

@@ -40,6 +40,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="the slide that it was made from; looked for beside FILE and here if not "
         "given",
     )
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="STORE",
+        help="the embeddings that a virtual slide was made from",
+    )
     add_weights(parser, "generator")
     parser.add_argument(
         "--encoder-weights",
@@ -102,6 +108,7 @@ def _compare(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from napari_pathfm.embeddings import open_store
     from napari_pathfm.encoders import encoder_spec, load_encoder
     from napari_pathfm.generators import generator_spec, load_generator
     from napari_pathfm.synthesis import verify
@@ -114,8 +121,10 @@ def _compare(
         trust_remote_code=options.trust_remote_code,
         precision=told.precision,
     )
-    encoder = None
-    if slide is not None and told.encoder is not None:
+    encoder = store = None
+    if told.action == "virtual":
+        store = None if options.store is None else open_store(options.store)
+    elif slide is not None and told.encoder is not None:
         encoder = load_encoder(
             told.encoder,
             weights=weights_of(encoder_spec(told.encoder), options.encoder_weights),
@@ -128,6 +137,7 @@ def _compare(
             generator,
             slide=slide,
             encoder=encoder,
+            store=store,
             on_step=lambda step, total, _: draw(step, total),
         )
     return {"file": str(options.file), **asdict(found)}

@@ -56,6 +56,11 @@ from napari_pathfm.exports._tiles import (
     tile_features,
     tiles_feature_collection,
 )
+from napari_pathfm.exports._virtual import (
+    check_virtual_output,
+    parts_folder,
+    write_virtual,
+)
 
 __all__ = [
     "PIXEL_SUFFIXES",
@@ -64,6 +69,7 @@ __all__ = [
     "QuPathObject",
     "QuPathObjects",
     "annotation_feature",
+    "check_virtual_output",
     "class_color",
     "export_animation",
     "export_contact_sheet",
@@ -87,6 +93,7 @@ __all__ = [
     "object_id",
     "object_table",
     "objects_to_layers",
+    "parts_folder",
     "pixels_to_layers",
     "read_geojson",
     "read_heatmaps",
@@ -104,4 +111,5 @@ __all__ = [
     "write_objects",
     "write_pixels",
     "write_table",
+    "write_virtual",
 ]

@@ -15,6 +15,10 @@ from napari_pathfm.exports._placed_pixels import COLORS, WHITE, PlacedPixels
 from napari_pathfm.exports._png import STATEMENT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
     from napari_pathfm.exports._features import RGB
     from napari_pathfm.exports._placed_pixels import Kind
 
@@ -31,7 +35,9 @@ _TILE = (256, 256)
 _PLAIN_TIFF = 2**31
 
 
-def write_ome_tiff(path: PathLike, placed: PlacedPixels) -> None:
+def write_ome_tiff(
+    path: PathLike, placed: PlacedPixels, levels: Sequence[Any] | None = None
+) -> None:
     """Write pixels with their place; see `write_pixels`.
 
     ``PhysicalSizeX/Y`` is the side of a pixel in µm. ``PositionX/Y`` of the planes is
@@ -48,6 +54,9 @@ def write_ome_tiff(path: PathLike, placed: PlacedPixels) -> None:
     path : path-like
         Ends in one of `SUFFIXES`.
     placed : PlacedPixels
+    levels : sequence of array-like, optional
+        The pyramid, where it is not that of the pixels, such as Dask arrays
+        ``(h, w, 3)``: they are read by rows of TIFF tiles, never as a whole.
 
     Raises
     ------
@@ -56,7 +65,7 @@ def write_ome_tiff(path: PathLike, placed: PlacedPixels) -> None:
     """
     import tifffile
 
-    levels = placed.levels()
+    levels = list(levels) if levels is not None else placed.levels()
     rgb = placed.kind == "synthetic"
     if not rgb and len(placed.channels) == 1:
         levels = [level[0] for level in levels]
@@ -79,14 +88,29 @@ def write_ome_tiff(path: PathLike, placed: PlacedPixels) -> None:
             # For readers that know TIFF but not OME.
             per_cm = 1e4 / (placed.pixel_um * 2**number)
             first = number == 0
+            lazy = not isinstance(level, np.ndarray)
             tif.write(
-                level,
+                _tiles(level) if lazy else level,
+                shape=level.shape,
+                dtype=level.dtype,
                 resolution=(per_cm, per_cm),
                 subifds=len(levels) - 1 if first else None,
                 subfiletype=0 if first else 1,
                 metadata=_metadata(placed, axes) if first else None,
                 **options,
             )
+
+
+def _tiles(level: Any) -> Iterator[NDArray[np.uint8]]:
+    """Read an RGB picture by rows of tiles; those at its edges are filled up."""
+    high, wide = _TILE
+    for row in range(0, level.shape[0], high):
+        band = np.asarray(level[row : row + high])
+        for column in range(0, level.shape[1], wide):
+            tile = np.zeros((high, wide, 3), np.uint8)
+            part = band[:, column : column + wide]
+            tile[: part.shape[0], : part.shape[1]] = part
+            yield tile
 
 
 def read_ome_tiff(path: PathLike) -> PlacedPixels:

@@ -1,5 +1,6 @@
 """Synthetic tissue at a place of a slide, and how far to trust it."""
 
+from napari_pathfm.synthesis._chunk_files import ChunkFiles
 from napari_pathfm.synthesis._condition import (
     PATHS,
     Path,
@@ -16,6 +17,7 @@ from napari_pathfm.synthesis._steer import Steering, steer
 from napari_pathfm.synthesis._twin import OVERLAP, Twin, twin
 from napari_pathfm.synthesis._vary import Variation, vary
 from napari_pathfm.synthesis._verify import Verification, verify
+from napari_pathfm.synthesis._virtual import Chunk, VirtualSlide
 from napari_pathfm.synthesis._walk import FRAMES, Walk, walk
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "OVERLAP",
     "PATHS",
     "REACH",
+    "Chunk",
+    "ChunkFiles",
     "Classifier",
     "Path",
     "PlacedImages",
@@ -31,6 +35,7 @@ __all__ = [
     "Twin",
     "Variation",
     "Verification",
+    "VirtualSlide",
     "Walk",
     "check_box",
     "check_places",

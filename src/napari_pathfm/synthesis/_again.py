@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pathfm.errors import PathfmError
+from napari_pathfm.generators import SyntheticImage
 from napari_pathfm.synthesis._repair import repair
 from napari_pathfm.synthesis._twin import twin
+from napari_pathfm.synthesis._virtual import VirtualSlide, check_virtual
 
 if TYPE_CHECKING:
+    from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.generators import (
         Generator,
         OnStep,
         Provenance,
-        SyntheticImage,
     )
     from napari_pathfm.slides import Slide
 
@@ -63,6 +65,42 @@ def made_again(
         feather=_said(provenance, "feather"),
         **settings,
     ).images[0]
+
+
+def virtual_again(
+    provenance: Provenance,
+    slide: Slide,
+    generator: Generator,
+    store: EmbeddingStore,
+    *,
+    on_step: OnStep | None = None,
+) -> SyntheticImage:
+    """Make a part of a virtual slide once more.
+
+    Raises
+    ------
+    StoreError
+        If the store is not one of the slide's, by the generator's encoder.
+    PathfmError
+        If the provenance does not say enough, or the slide's pixel size is another.
+    """
+    if provenance.box is None:
+        raise PathfmError("the provenance does not say its 'box'")
+    _same_scale(provenance, slide, generator)
+    check_virtual(provenance)
+    virtual = VirtualSlide(
+        slide,
+        store,
+        generator,
+        seed=provenance.seed,
+        steps=provenance.steps,
+        guidance=provenance.guidance,
+        sampler=provenance.sampler,
+        on_step=on_step,
+    )
+    part = virtual.part(provenance.box)
+    pixels = virtual.read(*part, on_step=on_step)
+    return SyntheticImage(pixels, virtual.provenance_of(part))
 
 
 def _said(provenance: Provenance, name: str) -> Any:

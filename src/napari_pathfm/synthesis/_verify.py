@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.generators import condition_hash
-from napari_pathfm.synthesis._again import PLACED, made_again
+from napari_pathfm.synthesis._again import PLACED, made_again, virtual_again
 from napari_pathfm.synthesis._condition import (
     boxes_around,
     check_pair,
@@ -23,6 +23,7 @@ from napari_pathfm.synthesis._fidelity import embed_tiles
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.generators import Generator, OnStep, Provenance
     from napari_pathfm.slides import Slide
@@ -54,6 +55,7 @@ def verify(
     *,
     slide: Slide | None = None,
     encoder: Encoder | None = None,
+    store: EmbeddingStore | None = None,
     on_step: OnStep | None = None,
 ) -> Verification:
     """Generate an image again and compare it with the one at hand.
@@ -67,7 +69,10 @@ def verify(
     generator : Generator
         The one that it names, with the same weights.
     slide, encoder : Slide and Encoder, optional
-        Those that it names; not needed for an unconditional image.
+        Those that it names; not needed for an unconditional image, and the encoder not
+        for a virtual slide.
+    store : EmbeddingStore, optional
+        Of a virtual slide: the embeddings that it was made from.
     on_step : callable, optional
         See `OnStep`.
 
@@ -83,7 +88,15 @@ def verify(
     _same("generator's weights", provenance.generator_revision, generator.revision)
     condition = made = None
     placed = provenance.action in PLACED
-    if slide is None or encoder is None:
+    if provenance.action == "virtual":
+        if slide is None or store is None:
+            raise PathfmError(
+                "a virtual slide is made from embeddings: the slide and its store are "
+                "needed to make it again (--slide, --store)"
+            )
+        _same("slide's fingerprint", provenance.slide_fingerprint, slide.fingerprint)
+        made = virtual_again(provenance, slide, generator, store, on_step=on_step)
+    elif slide is None or encoder is None:
         if placed or provenance.condition_sha256 is not None:
             raise PathfmError(
                 "the image was made from tissue: the slide and the encoder are needed "

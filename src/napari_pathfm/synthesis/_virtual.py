@@ -1,0 +1,399 @@
+"""The synthetic twin of a whole slide, made chunk by chunk where somebody looks.
+
+A chunk depends on its place alone. The slide is covered by windows on a fixed lattice,
+three quarters of a tile apart. A chunk is made from all windows that touch it and one
+ring of windows more, fused at every step, with noise by seed and position and
+conditions by position; so its neighbours, made by themselves, meet it without a seam to
+speak of, and it comes out the same whenever and in whatever order it is made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_pathfm.errors import OutsideSlideError, PathfmError
+from napari_pathfm.generators import (
+    Provenance,
+    area_settings,
+    condition_hash,
+    generate_area,
+)
+from napari_pathfm.synthesis._lattice import lattice_of
+from napari_pathfm.synthesis._virtual_conditions import StoredConditions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import dask.array as da
+    from numpy.typing import NDArray
+
+    from napari_pathfm.embeddings import EmbeddingStore
+    from napari_pathfm.generators import Generator, OnStep
+    from napari_pathfm.slides import Slide
+    from napari_pathfm.synthesis._chunk_files import ChunkFiles
+
+    Box = tuple[float, float, float, float]
+
+#: Of a tile's side, from one window to the next.
+STRIDE = 0.75
+#: Windows along a chunk's side that belong to it alone.
+CHUNK = 3
+#: Rings of windows around those that touch a chunk: they are made with it and go.
+MARGIN = 1
+#: A pyramid's last level is at most this wide and high.
+COARSEST = 1024
+#: What stands where there is no tissue.
+GLASS = 243
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One block of a virtual slide, counted from its top-left corner."""
+
+    row: int
+    column: int
+
+
+class VirtualSlide:
+    """A slide that is all synthetic, from the embeddings of a real one.
+
+    Parameters
+    ----------
+    slide : Slide
+        Whose size and pixel size it takes over; its pixels are not read.
+    store : EmbeddingStore
+        The slide's, complete, by the generator's encoder.
+    generator : Generator
+        One that gives its latent flow.
+    seed : int
+        Of the noise; the place does the rest.
+    steps, guidance, sampler, preset
+        See `generate_area`; the default preset is ``"fast"``, for a slide has thousands
+        of tiles.
+    files : ChunkFiles, optional
+        Where chunks are kept that were made before.
+    on_step : callable, optional
+        Hears of the check that a generator's native network may need.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Height and width, in pixels that the generator makes.
+    chunk_px : int
+        Side of a chunk, in such pixels.
+    chunks : (int, int)
+        How many there are, down and across.
+    stride : float
+        Level-0 pixels of the slide per pixel.
+    mpp : float
+        Micrometres per pixel.
+    provenance : Provenance
+        Of any part of it; of a part the ``box`` differs.
+
+    Raises
+    ------
+    StoreError
+        If the store is another slide's or another encoder's, or unfinished.
+    MissingMppError
+        If the slide's pixel size is unknown.
+    PathfmError
+        If the generator makes whole tiles only, or a setting makes no sense.
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        store: EmbeddingStore,
+        generator: Generator,
+        *,
+        seed: int = 0,
+        steps: int | None = None,
+        guidance: float | None = None,
+        sampler: str | None = None,
+        preset: str | None = None,
+        files: ChunkFiles | None = None,
+        on_step: OnStep | None = None,
+    ) -> None:
+        slide_mpp = slide.require_mpp()
+        self._conditions = StoredConditions(store, generator.spec, slide)
+        if sampler is None and steps is None and preset is None:
+            preset = "fast"
+        self._asked: dict[str, Any] = {
+            "seed": seed,
+            "steps": steps,
+            "guidance": guidance,
+            "sampler": sampler,
+            "preset": preset,
+        }
+        settings = area_settings(
+            generator, sampler=sampler, steps=steps, guidance=guidance, preset=preset
+        )
+        flow = generator.flow(on_step)
+        self._generator = generator
+        self._lattice = lattice_of(slide, generator, flow)
+        self._step = round(STRIDE * self._lattice.side)
+        self.stride = self._lattice.pixel
+        self.mpp = self.stride * slide_mpp
+        width, height = slide.dimensions
+        self.shape = (
+            math.ceil(height / self.stride - 1e-6),
+            math.ceil(width / self.stride - 1e-6),
+        )
+        self.chunk_px = CHUNK * self._step * self._lattice.px
+        self.chunks = (
+            math.ceil(self.shape[0] / self.chunk_px),
+            math.ceil(self.shape[1] / self.chunk_px),
+        )
+        spec = generator.spec
+        self.provenance = Provenance(
+            generator=spec.name,
+            generator_revision=generator.revision,
+            sampler=settings.sampler,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            guidance_interval=settings.interval,
+            preset=settings.preset,
+            engine=flow.engine,
+            precision=flow.precision,
+            seed=seed,
+            mpp=self.mpp,
+            encoder=spec.encoder,
+            encoder_revision=str(store.attrs.get("weights_revision")),
+            condition_sha256=condition_hash(
+                self._conditions.vectors.astype(np.float32)
+            ),
+            slide=slide.path.name,
+            slide_fingerprint=slide.fingerprint,
+            box=(0.0, 0.0, self.shape[1] * self.stride, self.shape[0] * self.stride),
+            action="virtual",
+            details={
+                "store": store.path.name,
+                "slide_mpp": slide_mpp,
+                "window_step": self._step,
+                "chunk": CHUNK,
+                "margin": MARGIN,
+            },
+            notice=spec.notice,
+            software=_software(),
+        )
+        self._files = None
+        if files is not None:
+            self._files = files.of(self.provenance)
+
+    def all_chunks(self) -> Iterator[Chunk]:
+        """Go through the chunks row by row."""
+        for row in range(self.chunks[0]):
+            for column in range(self.chunks[1]):
+                yield Chunk(row, column)
+
+    def size_of(self, chunk: Chunk) -> tuple[int, int]:
+        """Height and width of a chunk: less at the slide's end."""
+        side = self.chunk_px
+        return (
+            min(side, self.shape[0] - chunk.row * side),
+            min(side, self.shape[1] - chunk.column * side),
+        )
+
+    def is_glass(self, chunk: Chunk) -> bool:
+        """Whether a chunk has no tissue: it is made without the network."""
+        return not self._windows(chunk, 0)
+
+    def kept(self, chunk: Chunk) -> NDArray[np.uint8] | None:
+        """Give a chunk if it is glass or was made before, and None otherwise."""
+        if self.is_glass(chunk):
+            return np.full((*self.size_of(chunk), 3), GLASS, np.uint8)
+        if self._files is None:
+            return None
+        return self._files.get(chunk.row, chunk.column, (*self.size_of(chunk), 3))
+
+    def make(self, chunk: Chunk, on_step: OnStep | None = None) -> NDArray[np.uint8]:
+        """Make a chunk, or give the one that was made before.
+
+        Parameters
+        ----------
+        chunk : Chunk
+        on_step : callable, optional
+            See `OnStep`.
+
+        Returns
+        -------
+        ndarray
+            uint8 ``(h, w, 3)``.
+
+        Raises
+        ------
+        OutsideSlideError
+            If there is no such chunk.
+        Cancelled
+            If ``on_step`` said so.
+        """
+        down, across = self.chunks
+        if not (0 <= chunk.row < down and 0 <= chunk.column < across):
+            raise OutsideSlideError(
+                f"there is no chunk ({chunk.row}, {chunk.column}): the virtual slide "
+                f"has {down} x {across}"
+            )
+        before = self.kept(chunk)
+        if before is not None:
+            return before
+        pixels = self._made(chunk, on_step)
+        if self._files is not None:
+            self._files.put(chunk.row, chunk.column, pixels)
+        return pixels
+
+    def read(
+        self,
+        x: int,
+        y: int,
+        width: int,
+        height: int,
+        on_step: OnStep | None = None,
+    ) -> NDArray[np.uint8]:
+        """Make a part, in pixels of the virtual slide: uint8 ``(height, width, 3)``.
+
+        Raises
+        ------
+        OutsideSlideError
+            If the part is empty or leaves the slide.
+        """
+        high, wide = self.shape
+        inside = 0 <= x <= wide - width and 0 <= y <= high - height
+        if min(width, height) < 1 or not inside:
+            raise OutsideSlideError(
+                f"the part {x},{y},{width},{height} leaves the virtual slide of "
+                f"{wide} x {high} px"
+            )
+        side = self.chunk_px
+        out = np.empty((height, width, 3), np.uint8)
+        for chunk in self.chunks_of((x, y, width, height)):
+            pixels = self.make(chunk, on_step)
+            top, left = chunk.row * side, chunk.column * side
+            r0, r1 = max(y, top), min(y + height, top + pixels.shape[0])
+            c0, c1 = max(x, left), min(x + width, left + pixels.shape[1])
+            out[r0 - y : r1 - y, c0 - x : c1 - x] = pixels[
+                r0 - top : r1 - top, c0 - left : c1 - left
+            ]
+        return out
+
+    def part(self, box: Box) -> tuple[int, int, int, int]:
+        """Give the pixels that hold a level-0 box: ``(x, y, width, height)``."""
+        x, y, width, height = box
+        left, top = (math.floor(at / self.stride + 1e-6) for at in (x, y))
+        right = math.ceil((x + width) / self.stride - 1e-6)
+        bottom = math.ceil((y + height) / self.stride - 1e-6)
+        high, wide = self.shape
+        return left, top, min(right, wide) - left, min(bottom, high) - top
+
+    def chunks_of(self, part: tuple[int, int, int, int]) -> list[Chunk]:
+        """Give the chunks that hold some pixels ``(x, y, width, height)``."""
+        x, y, width, height = part
+        side = self.chunk_px
+        return [
+            Chunk(row, column)
+            for row in range(y // side, (y + height - 1) // side + 1)
+            for column in range(x // side, (x + width - 1) // side + 1)
+        ]
+
+    def provenance_of(self, part: tuple[int, int, int, int]) -> Provenance:
+        """Say what made some pixels ``(x, y, width, height)``."""
+        x, y, width, height = (float(value) * self.stride for value in part)
+        return replace(self.provenance, box=(x, y, width, height))
+
+    def pyramid(
+        self,
+        part: tuple[int, int, int, int] | None = None,
+        coarsest: int = COARSEST,
+    ) -> list[da.Array]:
+        """Give all levels as Dask arrays, each half as large as the one before.
+
+        A chunk is synthesised when it is computed. Coarser levels are means of the one
+        below, so computing all of a coarse one makes the whole slide.
+
+        Parameters
+        ----------
+        part : (x, y, width, height), optional
+            Of these pixels only.
+        coarsest : int
+            The last level is at most this wide and high.
+        """
+        from napari_pathfm.synthesis._virtual_levels import pyramid_of
+
+        return pyramid_of(self, part, coarsest)
+
+    def _made(self, chunk: Chunk, on_step: OnStep | None) -> NDArray[np.uint8]:
+        windows = self._windows(chunk, MARGIN)
+        first_row = min(row for row, _ in windows)
+        first_column = min(column for _, column in windows)
+        step, lattice = self._step, self._lattice
+        starts = [
+            ((r - first_row) * step, (c - first_column) * step) for r, c in windows
+        ]
+        area = tuple(max(s[axis] for s in starts) + lattice.side for axis in (0, 1))
+        told = [self._told(window) for window in windows]
+        image = generate_area(
+            self._generator,
+            (area[0], area[1]),
+            starts,
+            np.stack([row for row in told if row is not None]),
+            place=(first_row * step, first_column * step),
+            on_step=on_step,
+            **self._asked,
+        )
+        high, wide = self.size_of(chunk)
+        pixels = np.full((high, wide, 3), GLASS, np.uint8)
+        top = (first_row - chunk.row * CHUNK) * step * lattice.px
+        left = (first_column - chunk.column * CHUNK) * step * lattice.px
+        r0, c0 = max(0, top), max(0, left)
+        inside = (slice(r0 - top, high - top), slice(c0 - left, wide - left))
+        part = image.pixels[inside]
+        covered = np.zeros(image.pixels.shape[:2], bool)
+        for r, c in (np.array(starts) * lattice.px).tolist():
+            covered[r : r + lattice.tile_px, c : c + lattice.tile_px] = True
+        place = pixels[r0 : r0 + part.shape[0], c0 : c0 + part.shape[1]]
+        place[covered[inside]] = part[covered[inside]]
+        return pixels
+
+    def _windows(self, chunk: Chunk, margin: int) -> list[tuple[int, int]]:
+        """Numbers of the windows on tissue that a chunk is made from, row by row.
+
+        Without margin those that touch it.
+        """
+        reach = math.ceil(self._lattice.side / self._step) - 1
+        spans = [
+            range(at * CHUNK - reach - margin, (at + 1) * CHUNK + margin)
+            for at in (chunk.row, chunk.column)
+        ]
+        found = ((r, c) for r in spans[0] for c in spans[1])
+        return [window for window in found if self._told(window) is not None]
+
+    def _told(self, window: tuple[int, int]) -> NDArray[np.float32] | None:
+        cell = self._lattice.cell
+        y, x = ((at * self._step + self._lattice.side / 2) * cell for at in window)
+        return self._conditions.at(x, y)
+
+
+def check_virtual(provenance: Provenance) -> None:
+    """Refuse a virtual slide that was laid out as this version does not.
+
+    Raises
+    ------
+    PathfmError
+        Naming what differs.
+    """
+    for name, here in (("chunk", CHUNK), ("margin", MARGIN)):
+        told = provenance.details.get(name)
+        if told != here:
+            raise PathfmError(
+                f"the virtual slide was laid out otherwise than this version does "
+                f"({name} {told}, here {here}): it cannot be made again"
+            )
+
+
+def _software() -> str:
+    from napari_pathfm import __version__
+
+    return f"napari-pathfm {__version__}"
