@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_pathfm.slides._cache import TileCache
 from napari_pathfm.slides._coordinates import (
     grid_transform,
     level0_to_world,
@@ -25,6 +26,7 @@ __all__ = [
     "LevelArray",
     "Sampling",
     "Slide",
+    "TileCache",
     "TileGrid",
     "TissueMask",
     "draw_slide",

@@ -17,11 +17,13 @@ from napari_pathfm.synthesis._steer import Steering, steer
 from napari_pathfm.synthesis._twin import OVERLAP, Twin, twin
 from napari_pathfm.synthesis._vary import Variation, vary
 from napari_pathfm.synthesis._verify import Verification, verify
-from napari_pathfm.synthesis._virtual import Chunk, VirtualSlide
+from napari_pathfm.synthesis._virtual import GLASS, Chunk, VirtualSlide
+from napari_pathfm.synthesis._virtual_levels import halved
 from napari_pathfm.synthesis._walk import FRAMES, Walk, walk
 
 __all__ = [
     "FRAMES",
+    "GLASS",
     "OVERLAP",
     "PATHS",
     "REACH",
@@ -41,6 +43,7 @@ __all__ = [
     "check_places",
     "check_points",
     "check_steering",
+    "halved",
     "mask_shape",
     "mix",
     "repair",

@@ -180,6 +180,7 @@ class VirtualSlide:
             notice=spec.notice,
             software=_software(),
         )
+        self._glass: dict[Chunk, bool] = {}
         self._files = None
         if files is not None:
             self._files = files.of(self.provenance)
@@ -200,7 +201,30 @@ class VirtualSlide:
 
     def is_glass(self, chunk: Chunk) -> bool:
         """Whether a chunk has no tissue: it is made without the network."""
-        return not self._windows(chunk, 0)
+        found = self._glass.get(chunk)
+        if found is None:
+            found = self._glass[chunk] = not self._windows(chunk, 0)
+        return found
+
+    def plan(
+        self,
+        rows: NDArray[np.floating[Any]],
+        columns: NDArray[np.floating[Any]],
+        tissue: tuple[int, int, int],
+    ) -> NDArray[np.uint8]:
+        """Draw where there is tissue to be made, uint8 ``(rows, columns, 3)``.
+
+        Parameters
+        ----------
+        rows, columns : ndarray
+            Places in pixels, from the slide's corner.
+        tissue : (int, int, int)
+            Its colour.
+        """
+        drawing = np.full((len(rows), len(columns), 3), GLASS, np.uint8)
+        there = self._conditions.tissue(columns * self.stride, rows * self.stride)
+        drawing[there] = tissue
+        return drawing
 
     def kept(self, chunk: Chunk) -> NDArray[np.uint8] | None:
         """Give a chunk if it is glass or was made before, and None otherwise."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -96,6 +96,20 @@ class StoredConditions:
                     total += share * self._vectors[row].astype(np.float64)
                     weight += share
         return (total / weight).astype(np.float32)
+
+    def tissue(
+        self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]
+    ) -> NDArray[np.bool_]:
+        """Tell where `at` gives something, bool ``(len(y), len(x))``."""
+        spans = []
+        for axis, places in enumerate((y, x)):
+            cells = np.rint((places - self._origin[axis]) / self._stride).astype(int)
+            inside = (cells >= 0) & (cells < self._rows.shape[axis])
+            spans.append((np.where(inside, cells, 0), inside))
+        (rows, high), (columns, wide) = spans
+        known = self._rows[np.ix_(rows, columns)] >= 0
+        found: NDArray[np.bool_] = known & high[:, None] & wide[None]
+        return found
 
     def _row(self, row: int, column: int) -> int:
         high, wide = self._rows.shape

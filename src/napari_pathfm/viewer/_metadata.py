@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_pathfm.slides import Slide
 
 # A "heatmap" is the panel's own, which follows the prompts; a "map" came from a file.
+# A "virtual" slide is all synthetic, and lazy.
 # "labels" are painted; "classes" are what a classifier makes of them, and a
 # "suggestion" is the tile to label next.
 Kind = Literal[
@@ -24,6 +25,7 @@ Kind = Literal[
     "heatmap",
     "map",
     "synthetic",
+    "virtual",
     "prompts",
     "preview",
     "objects",

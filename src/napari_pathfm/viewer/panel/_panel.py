@@ -160,6 +160,7 @@ class ModelsPanel(QWidget):
         session.tissue.changed.connect(self.slide.refresh_tissue)
         session.similarity.changed.connect(self._on_similarity)
         session.synthesis.changed.connect(self._on_synthesis)
+        session.virtual.changed.connect(self.synthesis.regions.refresh_virtual)
         session.viewer.layers.events.removed.connect(self.slide.refresh_tissue)
         self.tool.changed.connect(self._on_tool)
 

@@ -25,8 +25,10 @@ from napari_pathfm.viewer.session._slide_state import SlideState
 from napari_pathfm.viewer.session._steering import Steering
 from napari_pathfm.viewer.session._synthesis import Synthesis
 from napari_pathfm.viewer.session._tissue import Tissue
+from napari_pathfm.viewer.session._virtual import MOST_CHUNKS, Virtual
 
 __all__ = [
+    "MOST_CHUNKS",
     "OVERLAPS",
     "SUFFIX",
     "Autosave",
@@ -58,6 +60,7 @@ __all__ = [
     "Synthesis",
     "Tissue",
     "Twins",
+    "Virtual",
     "carry_out",
     "read_session",
 ]

@@ -18,6 +18,7 @@ from napari_pathfm.viewer._preferences import preference
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.generators import Generator, GeneratorSpec
     from napari_pathfm.synthesis import Repair, Steering, Twin, Variation, Walk
@@ -186,6 +187,12 @@ class Models:
         from napari_pathfm.synthesis import repair
 
         return repair(*arguments, **keywords)
+
+    def embed(self, *arguments: Any, **keywords: Any) -> EmbeddingStore:
+        """Embed a slide: `embeddings.embed_slide`."""
+        from napari_pathfm.embeddings import embed_slide
+
+        return embed_slide(*arguments, **keywords)
 
     def twin(self, *arguments: Any, **keywords: Any) -> Twin:
         """Make a region once more: `synthesis.twin`."""

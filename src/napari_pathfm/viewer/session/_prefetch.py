@@ -14,9 +14,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from napari_pathfm.viewer._metadata import kind_of
+from napari_pathfm.viewer.session._shown import in_view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +92,7 @@ class Prefetch:
 
     def wanted(self, layer: Image) -> list[Chunk]:
         """Tell which chunks to read ahead for a slide, the most urgent first."""
-        view = self._view(layer)
+        view = in_view(self._viewer, layer)
         level = int(layer.data_level)
         last = len(layer.data) - 1
         if view is None or level >= last:
@@ -106,19 +105,6 @@ class Prefetch:
         if level + 1 < last:
             found += _blocks(layer, level + 1, _middle(view, 2))
         return found
-
-    def _view(self, layer: Image) -> tuple[float, float, float, float] | None:
-        """What of a layer is on the canvas: ``(top, left, bottom, right)``, level 0."""
-        viewer = self._viewer
-        if viewer.dims.ndisplay != 2:
-            return None
-        camera = viewer.scene.camera
-        centre = np.array(camera.center[-2:])
-        half = np.array(viewer.canvas.size) / (2 * camera.zoom)
-        scale, translate = np.array(layer.scale[-2:]), np.array(layer.translate[-2:])
-        top, left = (centre - half - translate) / scale
-        bottom, right = (centre + half - translate) / scale
-        return float(top), float(left), float(bottom), float(right)
 
     def _on_view(self) -> None:
         slides = [

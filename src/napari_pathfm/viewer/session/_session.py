@@ -29,6 +29,7 @@ from napari_pathfm.viewer.session._slide_state import SlideState
 from napari_pathfm.viewer.session._steering import Steering
 from napari_pathfm.viewer.session._synthesis import Synthesis
 from napari_pathfm.viewer.session._tissue import Tissue
+from napari_pathfm.viewer.session._virtual import Virtual
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,7 @@ class Session:
         self.repairs = Repairs(self)
         self.twins = Twins(self)
         self.steering = Steering(self)
+        self.virtual = Virtual(self)
         self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
@@ -106,6 +108,7 @@ class Session:
         layers.events.removed.disconnect(self._on_layers)
         layers.selection.events.active.disconnect(self._on_layers)
         self.classes.close()
+        self.virtual.close()
         self.runner.close()
         self.synthesis.close()
         self.overview.close()
@@ -156,6 +159,7 @@ class Session:
         self.similarity.forget(state)
         self.classes.forget(state)
         self.synthesis.cancel()
+        self.virtual.forget(state)
         self.tissue.hide()
         try:
             grown = state.set_mpp(mpp)
@@ -272,6 +276,7 @@ class Session:
         self._prompt_layers.pop(layer).close()
         self.similarity.forget(state)
         self.classes.forget(state)
+        self.virtual.forget(state)
         if self.current is state:
             self.synthesis.cancel()
 

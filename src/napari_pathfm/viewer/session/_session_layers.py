@@ -1,7 +1,7 @@
 """The other layers of a session file: drawn, imported, synthetic.
 
-What follows from prompts and stores (the panel's heatmap, the tissue outline, previews)
-is made again, not kept.
+What follows from prompts and stores (the panel's heatmap, the tissue outline, previews,
+virtual slides) is made again, not kept.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _MADE_AGAIN = (
     "heatmap",
     "prompts",
     "preview",
+    "virtual",
     "labels",
     "classes",
     "suggestion",

@@ -170,16 +170,8 @@ class Similarity:
     def _key(self, state: SlideState | None) -> StoreKey | None:
         if state is None or state.mpp is None:
             return None
-        slide = state.slide
         spec = self._session.models.encoder_spec(self._encoder)
-        return StoreKey(
-            slide.name,
-            slide.fingerprint,
-            state.mpp,
-            self._encoder,
-            self._overlap,
-            spec.digest or "",
-        )
+        return StoreKey.of(state.slide, spec, self._overlap)
 
     def _start(self, state: SlideState, key: StoreKey) -> None:
         self._again = False

@@ -25,6 +25,7 @@ HEATMAP_COLORMAP = "viridis"
 # From below: what covers everything first, what is pointed at last.
 _ORDER = (
     "slide",
+    "virtual",
     "tissue",
     "map",
     "heatmap",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_pathfm.embeddings import EmbeddingStore
-    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.slides import Slide
 
 
@@ -42,6 +42,18 @@ class StoreKey:
     encoder: str
     overlap: int
     description: str = ""
+
+    @classmethod
+    def of(cls, slide: Slide, spec: EncoderSpec, overlap: int = 1) -> StoreKey:
+        """Give the key of a slide whose pixel size is known."""
+        return cls(
+            slide.name,
+            slide.fingerprint,
+            slide.require_mpp(),
+            spec.name,
+            overlap,
+            spec.digest or "",
+        )
 
     def path(self, cache: Path) -> Path:
         """Give the store's folder, readable to people and unique."""
