@@ -1,6 +1,7 @@
-"""How much made tissue shows where it ends: edges of repairs, tiles of twins.
+"""How much made tissue shows where it ends: repairs, tiles of twins, virtual slides.
 
-``python benchmarks/seams.py SLIDE [--mpp M] [--only repairs|twins] [--side 2048]``.
+``python benchmarks/seams.py SLIDE [--mpp M] [--only repairs|twins|virtual]
+[--side 2048]``.
 
 Repairs of places with tissue, each an octagon of 70 px, with the fast preset. The seam
 is the mean difference of neighbours across the mask's edge over that of neighbours near
@@ -13,20 +14,28 @@ latents and the JPEG blocks of a slide at 0.5 um have alike. Euler with six step
 guidance, so that two cores are done in minutes; what is measured is where tiles meet,
 not how good they are. Fused tiles end in other places than tiles made alone, so the
 real region and both twins are measured at both.
+
+The whole slide as a virtual slide, its chunks made one by one with and without the ring
+of windows around them: differences across chunks' borders, and where windows begin
+inside chunks, over those at other edges of cells; glass left out, real tissue beside.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import shapely
 
+from napari_pathfm.embeddings import embed_slide
 from napari_pathfm.encoders import load_encoder
 from napari_pathfm.generators import load_generator
 from napari_pathfm.slides import Slide, open_slide, tile_grid
-from napari_pathfm.synthesis import repair, twin
+from napari_pathfm.synthesis import GLASS, VirtualSlide, _virtual, repair, twin
 from napari_pathfm.synthesis._seam import border_step, edge_step
 
 _PLACES = 6
@@ -103,19 +112,60 @@ def twins(slide: Slide, side: int) -> None:
                 )
 
 
+def virtual(slide: Slide) -> None:
+    """Print the seams of a virtual slide at chunks' and windows' borders."""
+    encoder, generator = load_encoder(device="cpu"), load_generator(device="cpu")
+    with tempfile.TemporaryDirectory() as folder:
+        store = embed_slide(slide, encoder, Path(folder) / "slide.zarr")
+        pictures = {}
+        for margin in (0, _virtual.MARGIN):
+            with mock.patch.object(_virtual, "MARGIN", margin):
+                whole = VirtualSlide(slide, store, generator)
+                high, wide = whole.shape
+                began = time.perf_counter()
+                pictures[f"margin {margin}"] = whole.read(0, 0, wide, high)
+                took = time.perf_counter() - began
+            chunks = sum(not whole.is_glass(chunk) for chunk in whole.all_chunks())
+            print(f"margin {margin}: {chunks} chunks, {took / chunks:.1f} s each")
+    glass = (pictures["margin 0"] == GLASS).all(2)
+    real = slide.read(0, 0, wide, high, mpp=generator.spec.mpp).copy()
+    real[glass] = GLASS
+    pictures["the real tissue"] = real
+    side, window = whole.chunk_px, whole.chunk_px // _virtual.CHUNK
+    for name, pixels in pictures.items():
+        at = _steps(pixels, side, window)
+        print(f"{name}: chunks {at[0]:.3f}, windows {at[1]:.3f}")
+
+
+def _steps(pixels: np.ndarray, side: int, window: int) -> tuple[float, float]:
+    """Mean difference across chunks' and across windows' first lines over others'."""
+    sums = np.zeros((3, 2))
+    for view in (pixels, pixels.swapaxes(0, 1)):
+        there = ~(view == GLASS).all(2)
+        for line in range(8, view.shape[0], 8):
+            both = there[line] & there[line - 1]
+            step = np.abs(view[line].astype(int) - view[line - 1]).mean(1)[both]
+            kind = 0 if line % side == 0 else 1 if line % window == 0 else 2
+            sums[kind] += step.sum(), len(step)
+    chunk, start, other = sums[:, 0] / sums[:, 1]
+    return chunk / other, start / other
+
+
 def main() -> None:
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide")
     parser.add_argument("--mpp", type=float)
-    parser.add_argument("--only", choices=["repairs", "twins"])
+    parser.add_argument("--only", choices=["repairs", "twins", "virtual"])
     parser.add_argument("--side", type=int, default=2048, help="of the twin, pixels")
     options = parser.parse_args()
     with open_slide(options.slide, mpp=options.mpp) as slide:
-        if options.only != "twins":
+        if options.only in (None, "repairs"):
             repairs(slide)
-        if options.only != "repairs":
+        if options.only in (None, "twins"):
             twins(slide, options.side)
+        if options.only in (None, "virtual"):
+            virtual(slide)
 
 
 if __name__ == "__main__":

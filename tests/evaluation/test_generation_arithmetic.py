@@ -14,10 +14,17 @@ from napari_pathfm.evaluation._codec import jpeg
 from napari_pathfm.evaluation._copies import (
     Closeness,
     Threshold,
-    correlations,
-    orientations,
     plants,
     threshold,
+)
+from napari_pathfm.evaluation._correlation import (
+    COARSE,
+    FINE,
+    closest,
+    coarse_correlations,
+    orientations,
+    thumbnail,
+    unit,
 )
 from napari_pathfm.evaluation._distances import frechet_distance, kernel_distance
 from napari_pathfm.evaluation._manifold import manifold
@@ -144,9 +151,7 @@ def drawn(n, px=96, seed=0):
 
 
 def thumbs(tiles):
-    from napari_pathfm.evaluation._copies import _thumb
-
-    return np.stack([_thumb(tile) for tile in tiles])
+    return unit(np.stack([thumbnail(tile, COARSE) for tile in tiles]))
 
 
 def test_eight_orientations_are_all_different():
@@ -158,26 +163,42 @@ def test_eight_orientations_are_all_different():
 
 def test_correlation_is_pearsons():
     a, b = thumbs(drawn(2))
-    found = correlations(a[None, None], b[None])[0, 0]
+    found = coarse_correlations(a[None, None], b[None])[0, 0]
     whole = np.corrcoef(a.ravel(), b.ravel())[0, 1]
     assert found >= whole - 1e-5  # smaller sizes and other places are tried too
-    assert correlations(a[None, None], a[None])[0, 0] == pytest.approx(1, abs=1e-4)
-    assert correlations(a[None, None], 1 - a[None])[0, 0] < 0.6
+    assert coarse_correlations(a[None, None], a[None])[0, 0] == pytest.approx(
+        1, abs=1e-4
+    )
+    assert coarse_correlations(a[None, None], 1 - a[None])[0, 0] < 0.6
 
 
-def test_a_crop_is_found_in_what_it_was_cut_from():
-    tiles = drawn(6)
-    cut = plants(tiles)["cropped to 85 %"]
-    found = correlations(thumbs(cut)[:, None], thumbs(tiles))
-    assert found.argmax(1).tolist() == list(range(6))
-    assert np.diag(found).min() > 0.9
+@pytest.mark.parametrize("way", ["cropped to 85 %", "all of it"])
+def test_a_crop_is_found_in_what_it_was_cut_from(way):
+    tiles = drawn(6, px=224)
+    gallery = [
+        np.stack([thumbnail(tile, side) for tile in tiles]) for side in (COARSE, FINE)
+    ]
+    found, nearest = closest(np.stack(plants(tiles)[way]), *gallery)
+    assert nearest.tolist() == list(range(6))
+    others, _ = closest(np.stack(drawn(6, px=224, seed=50)), *gallery)
+    assert found.min() > (others.max() + 1) / 2
+
+
+def test_the_same_texture_is_the_same_and_glass_matches_nothing():
+    (tile,) = drawn(1, px=224)
+    gallery = [thumbnail(tile, side)[None] for side in (COARSE, FINE)]
+    found, _ = closest(np.stack([tile, np.rot90(tile)[:, ::-1]]), *gallery)
+    assert found == pytest.approx([1, 1], abs=0.01)
+    glass = np.full((1, 224, 224, 3), 240, np.uint8)
+    glass[:, :100] = 235
+    assert closest(glass, *gallery)[0] == 0
 
 
 def test_what_is_blank_matches_nothing():
     blank = np.full((1, 32, 32), 0.9, np.float32)
     (tile,) = thumbs(drawn(1))
-    assert correlations(blank[None], tile[None])[0, 0] == 0
-    assert correlations(tile[None, None], blank)[0, 0] == 0
+    assert coarse_correlations(blank[None], tile[None])[0, 0] == 0
+    assert coarse_correlations(tile[None, None], blank)[0, 0] == 0
 
 
 def test_plants_are_disguised_as_they_say():

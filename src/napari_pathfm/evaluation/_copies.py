@@ -8,11 +8,20 @@ crops, down to 70 % of the side.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_pathfm.evaluation._codec import jpeg
+from napari_pathfm.evaluation._correlation import (
+    BLANK,
+    COARSE,
+    FINE,
+    closest,
+    orientations,
+    thumbnail,
+    unit,
+)
 from napari_pathfm.evaluation._tiles import encode_tiles, fit
 
 if TYPE_CHECKING:
@@ -22,19 +31,8 @@ if TYPE_CHECKING:
 
     from napari_pathfm.encoders import Encoder
 
-# Side of the thumbnails that are compared, and of the crops looked for in them.
-_THUMB = 32
-_CROPS = tuple(range(32, 21, -1))
-
-# Standard deviation (of 0..1) below which a window is blank and matches nothing: glass
-# with one edge looks like all other glass with one edge.
-_BLANK = 0.03
-
 # Share of known originals beyond which closeness is unusual.
 _QUANTILE = 0.99
-
-# Thumbnails of the gallery convolved at a time.
-_CHUNK = 64
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,8 @@ class Closeness:
     Attributes
     ----------
     embedding, pixels : ndarray
-        ``(N,)``: highest cosine of centred embeddings, and highest correlation.
+        ``(N,)``: highest cosine of centred embeddings, and highest correlation of
+        texture.
     nearest : ndarray
         int ``(N,)``: which of the gallery is nearest by pixels.
     """
@@ -92,86 +91,37 @@ class Gallery:
 
     def __init__(self, tiles: Iterable[NDArray[np.uint8]], encoder: Encoder) -> None:
         self._encoder = encoder
-        thumbs: list[NDArray[np.float32]] = []
+        coarse: list[NDArray[np.uint8]] = []
+        fine: list[NDArray[np.uint8]] = []
 
         def seen() -> Iterator[NDArray[np.uint8]]:
             for tile in tiles:
-                thumbs.append(_thumb(tile))
+                coarse.append(thumbnail(tile, COARSE))
+                fine.append(thumbnail(tile, FINE))
                 yield fit(tile, encoder.spec.tile_px)
 
         features = encode_tiles(seen(), encoder)
         self._centre = features.mean(0)
-        self._features = _unit(features - self._centre)
-        self._thumbs = np.stack(thumbs)
+        self._features = _normed(features - self._centre)
+        self._coarse, self._fine = np.stack(coarse), np.stack(fine)
 
     def __len__(self) -> int:
-        return len(self._thumbs)
+        return len(self._coarse)
 
     def closeness(self, tiles: Sequence[NDArray[np.uint8]]) -> Closeness:
         """Find how near each tile comes to any of the gallery."""
         px = self._encoder.spec.tile_px
         turned = [view for tile in tiles for view in orientations(fit(tile, px))]
-        features = _unit(encode_tiles(turned, self._encoder) - self._centre)
+        features = _normed(encode_tiles(turned, self._encoder) - self._centre)
         cosine = (features @ self._features.T).reshape(len(tiles), 8, -1)
-        thumbs = np.stack([orientations(_thumb(tile)) for tile in tiles])
-        pixels = correlations(thumbs, self._thumbs)
-        return Closeness(
-            cosine.max((1, 2)).astype(np.float64), pixels.max(1), pixels.argmax(1)
-        )
+        square = np.stack([fit(tile, px) for tile in tiles])
+        pixels, nearest = closest(square, self._coarse, self._fine)
+        return Closeness(cosine.max((1, 2)).astype(np.float64), pixels, nearest)
 
 
 def is_blank(tile: NDArray[np.uint8]) -> bool:
     """Tell whether a tile has so little in it that nobody could say what it is of."""
-    return bool(_thumb(tile).std() <= _BLANK)
-
-
-def orientations(tile: NDArray[Any]) -> list[NDArray[Any]]:
-    """The eight flips and quarter turns of ``(h, w, ...)``."""
-    turned = [np.rot90(tile, k) for k in range(4)]
-    return turned + [view[:, ::-1] for view in turned]
-
-
-def correlations(
-    queries: NDArray[np.float32], gallery: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Correlate thumbnails with every place of others, at several sizes.
-
-    Parameters
-    ----------
-    queries : ndarray
-        float32 ``(Q, V, 32, 32)``: views of each query.
-    gallery : ndarray
-        float32 ``(N, 32, 32)``.
-
-    Returns
-    -------
-    ndarray
-        float64 ``(Q, N)``: the highest Pearson correlation over views, sizes and
-        places, 0 where either side is blank.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    number, views = queries.shape[:2]
-    best = np.zeros((number, len(gallery)))
-    # About the middle of the range, so that variances lose few digits.
-    images = torch.from_numpy(np.ascontiguousarray(gallery))[:, None] - 0.7
-    templates = torch.from_numpy(queries.reshape(-1, 1, _THUMB, _THUMB))
-    for side in _CROPS:
-        small = F.interpolate(templates, side, mode="bilinear", antialias=True)
-        small = small - small.mean((2, 3), keepdim=True)
-        length = small.square().sum((2, 3), keepdim=True).sqrt()
-        small = torch.where(length > _BLANK * side, small / length, 0.0)
-        for start in range(0, len(images), _CHUNK):
-            part = images[start : start + _CHUNK]
-            mean, square = F.avg_pool2d(part, side, 1), F.avg_pool2d(part**2, side, 1)
-            spread = (square - mean**2).clamp_min(0).sqrt()
-            found = F.conv2d(part, small) / (spread * side).clamp_min(1e-6)
-            found = torch.where(spread > _BLANK, found, 0.0)
-            highest = found.amax((2, 3)).reshape(len(part), number, views).amax(2)
-            own = best[:, start : start + _CHUNK]
-            np.maximum(own, highest.T.numpy(), out=own)
-    return np.minimum(best, 1.0)
+    return bool(unit(thumbnail(tile, COARSE)).std() <= BLANK)
 
 
 def plants(
@@ -202,15 +152,7 @@ def plants(
     }
 
 
-def _thumb(tile: NDArray[np.uint8]) -> NDArray[np.float32]:
-    from PIL import Image
-
-    grey = Image.fromarray(tile).convert("L")
-    small = grey.resize((_THUMB, _THUMB), Image.Resampling.BOX)
-    return np.asarray(small, np.float32) / np.float32(255)
-
-
-def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def _normed(features: NDArray[np.float32]) -> NDArray[np.float32]:
     norms = np.linalg.norm(features, axis=1, keepdims=True)
     unit: NDArray[np.float32] = features / np.maximum(norms, 1e-12)
     return unit
