@@ -1,6 +1,8 @@
 """Protocols that say how good an encoder, a head or a generator is."""
 
 from napari_pathfm.evaluation._bootstrap import Estimate, bootstrap_counts, interval
+from napari_pathfm.evaluation._copies import Closeness, Threshold, threshold
+from napari_pathfm.evaluation._correlation import closest_texture, orientations
 from napari_pathfm.evaluation._fields import registered_slides, registered_tiles
 from napari_pathfm.evaluation._generation_report import generation
 from napari_pathfm.evaluation._head import Head, load_head, save_head
@@ -26,6 +28,7 @@ from napari_pathfm.evaluation._slides import SlideSet, labelled_slides
 from napari_pathfm.evaluation._slides_report import train_head, validate_slides
 
 __all__ = [
+    "Closeness",
     "Condition",
     "Estimate",
     "Head",
@@ -39,7 +42,9 @@ __all__ = [
     "Sides",
     "SlideSet",
     "Table",
+    "Threshold",
     "bootstrap_counts",
+    "closest_texture",
     "equal_sides",
     "four_median_score",
     "generation",
@@ -47,6 +52,7 @@ __all__ = [
     "labelled_slides",
     "labelled_tiles",
     "load_head",
+    "orientations",
     "plism_features",
     "plism_tiles",
     "probe",
@@ -58,6 +64,7 @@ __all__ = [
     "robustness_report",
     "save_head",
     "simulated_slides",
+    "threshold",
     "train_head",
     "validate_slides",
     "write_report",

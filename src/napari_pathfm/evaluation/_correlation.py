@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 #: Sides of the thumbnails, in pixels.
@@ -132,6 +134,21 @@ def closest(
             if found > best[row]:
                 best[row], nearest[row] = found, candidate
     return best, nearest
+
+
+def closest_texture(
+    queries: Sequence[NDArray[np.uint8]], tiles: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Find the tile whose texture is nearest to each query's; see `closest`.
+
+    Parameters
+    ----------
+    queries, tiles : sequence of ndarray
+        uint8 ``(px, px, 3)`` each.
+    """
+    coarse = np.stack([thumbnail(tile, COARSE) for tile in tiles])
+    fine = np.stack([thumbnail(tile, FINE) for tile in tiles])
+    return closest(np.stack(queries), coarse, fine)
 
 
 def _templates(tile: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

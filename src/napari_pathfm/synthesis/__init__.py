@@ -14,6 +14,7 @@ from napari_pathfm.synthesis._mask import mask_shape
 from napari_pathfm.synthesis._placed import PlacedImages
 from napari_pathfm.synthesis._repair import Repair, repair
 from napari_pathfm.synthesis._steer import Steering, steer
+from napari_pathfm.synthesis._trust import Likeness, Trust, trust
 from napari_pathfm.synthesis._twin import OVERLAP, Twin, twin
 from napari_pathfm.synthesis._vary import Variation, vary
 from napari_pathfm.synthesis._verify import Verification, verify
@@ -30,10 +31,12 @@ __all__ = [
     "Chunk",
     "ChunkFiles",
     "Classifier",
+    "Likeness",
     "Path",
     "PlacedImages",
     "Repair",
     "Steering",
+    "Trust",
     "Twin",
     "Variation",
     "Verification",
@@ -48,6 +51,7 @@ __all__ = [
     "mix",
     "repair",
     "steer",
+    "trust",
     "twin",
     "vary",
     "verify",

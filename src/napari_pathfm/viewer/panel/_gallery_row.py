@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QIcon, QImage, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
     QHBoxLayout,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_pathfm.viewer.panel._forms import Combo, quietly, small_button
+from napari_pathfm.viewer.panel._tile_button import TileButton
 from napari_pathfm.viewer.session._gallery import COUNT
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from napari_pathfm.viewer.session import Gallery
 
 _COLUMNS = 6
-_ICON = QSize(52, 52)
 
 
 class GalleryRow(QWidget):
@@ -53,7 +48,9 @@ class GalleryRow(QWidget):
         grid = QGridLayout(self.tiles)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setSpacing(2)
-        self.buttons = [self._button(index) for index in range(COUNT)]
+        self.buttons = [
+            TileButton(partial(gallery.go, index)) for index in range(COUNT)
+        ]
         grid.setColumnStretch(_COLUMNS, 1)
         for index, button in enumerate(self.buttons):
             grid.addWidget(button, *divmod(index, _COLUMNS))
@@ -83,37 +80,18 @@ class GalleryRow(QWidget):
             button.setVisible(index < len(pictures))
             if index < len(pictures):
                 found, pixels = pictures[index]
-                button.setIcon(_icon(pixels))
-                button.setToolTip(
+                button.show_tile(
+                    pixels,
                     f"Similarity {found.value:.2f} at x {found.x:,.0f}, "
-                    f"y {found.y:,.0f} px. Click to go there."
+                    f"y {found.y:,.0f} px. Click to go there.",
                 )
-                button.setAccessibleName(f"Tile with similarity {found.value:.2f}")
 
     def shut(self) -> None:
         """Hear no more of the gallery."""
         self._gallery.changed.disconnect(self.refresh)
-
-    def _button(self, index: int) -> QToolButton:
-        button = QToolButton()
-        button.setIconSize(_ICON)
-        button.setAutoRaise(True)
-        button.setFixedSize(_ICON + QSize(2, 2))
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        button.clicked.connect(lambda: self._gallery.go(index))
-        return button
 
     def _on_shown(self, shown: bool) -> None:
         self._gallery.shown = shown
 
     def _on_which(self) -> None:
         self._gallery.lowest = bool(self.which.currentData())
-
-
-def _icon(pixels: NDArray[np.uint8]) -> QIcon:
-    height, width = pixels.shape[:2]
-    image = QImage(
-        pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888
-    )
-    # The image lives on the bytes; the pixmap has its own.
-    return QIcon(QPixmap.fromImage(image))

@@ -129,6 +129,7 @@ class ModelsPanel(QWidget):
         self.tool.close()
         self.classes.shut()
         self.similarity.gallery.shut()
+        self.synthesis.fidelity.shut()
         self.sessions.shut()
         self.session.close()
         self.minimap.shut()

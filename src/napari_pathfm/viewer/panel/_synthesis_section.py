@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushBut
 
 from napari_pathfm.viewer._canvas_tool import KEY
 from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
+from napari_pathfm.viewer.panel._fidelity_row import FidelityRow
 from napari_pathfm.viewer.panel._figures import figures_text
 from napari_pathfm.viewer.panel._forms import (
     Combo,
@@ -80,6 +81,7 @@ class SynthesisSection(Section):
         self.cosines = QLabel()
         self.cosines.setWordWrap(True)
         self.caution = hint(_CAUTION)
+        self.fidelity = FidelityRow(session)
 
         layout = form()
         self.check = DoctorButton(
@@ -99,6 +101,7 @@ class SynthesisSection(Section):
         self.body.addWidget(self.progress)
         self.body.addWidget(self.cosines)
         self.body.addWidget(self.caution)
+        self.body.addWidget(self.fidelity)
 
         self.generator.currentIndexChanged.connect(self._on_generator)
         self.trust.toggled.connect(lambda on: self._set("trust_remote_code", on))

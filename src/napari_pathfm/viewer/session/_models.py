@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.generators import Generator, GeneratorSpec
-    from napari_pathfm.synthesis import Repair, Steering, Twin, Variation, Walk
+    from napari_pathfm.synthesis import (
+        Repair,
+        Steering,
+        Trust,
+        Twin,
+        Variation,
+        Walk,
+    )
     from napari_pathfm.weights import ModelSpec
 
 
@@ -187,6 +194,24 @@ class Models:
         from napari_pathfm.synthesis import repair
 
         return repair(*arguments, **keywords)
+
+    def second_encoder(self, first: str) -> Encoder | None:
+        """Load another encoder, if the weights of any are here; in a worker only."""
+        from napari_pathfm.weights import model_status
+
+        for name, spec in self._known.items():
+            if name == first:
+                continue
+            here = model_status(spec) in ("bundled", "cached", "local")
+            if here or self.weights(spec) is not None:
+                return self.encoder(name)
+        return None
+
+    def trust(self, *arguments: Any, **keywords: Any) -> Trust:
+        """Compare a synthetic tile with its slide: `synthesis.trust`."""
+        from napari_pathfm.synthesis import trust
+
+        return trust(*arguments, **keywords)
 
     def embed(self, *arguments: Any, **keywords: Any) -> EmbeddingStore:
         """Embed a slide: `embeddings.embed_slide`."""

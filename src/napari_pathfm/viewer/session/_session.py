@@ -15,6 +15,7 @@ from napari_pathfm.viewer._cache import cache_folder
 from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
 from napari_pathfm.viewer.session._classes import Classes
+from napari_pathfm.viewer.session._fidelity import Fidelity
 from napari_pathfm.viewer.session._gallery import Gallery
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
@@ -95,6 +96,7 @@ class Session:
         self.twins = Twins(self)
         self.steering = Steering(self)
         self.virtual = Virtual(self)
+        self.fidelity = Fidelity(self)
         self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
