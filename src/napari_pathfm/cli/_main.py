@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_pathfm import __version__
 from napari_pathfm.cli import (
+    _compare,
     _demo,
     _embed,
     _evaluate,
@@ -46,6 +47,7 @@ _VERBS = (
     _repair,
     _twin,
     _virtual,
+    _compare,
     _fidelity,
     _provenance,
     _export,

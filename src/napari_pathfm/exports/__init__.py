@@ -48,7 +48,11 @@ from napari_pathfm.exports._placed_pixels import (
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
 from napari_pathfm.exports._read_geojson import read_geojson
 from napari_pathfm.exports._read_h5 import import_h5
-from napari_pathfm.exports._sheet import export_animation, export_contact_sheet
+from napari_pathfm.exports._sheet import (
+    export_animation,
+    export_comparison,
+    export_contact_sheet,
+)
 from napari_pathfm.exports._tables import object_table, tile_table, write_table
 from napari_pathfm.exports._tiles import (
     heatmap_tiles,
@@ -72,6 +76,7 @@ __all__ = [
     "check_virtual_output",
     "class_color",
     "export_animation",
+    "export_comparison",
     "export_contact_sheet",
     "export_heatmap_geojson",
     "export_heatmap_ome_tiff",

@@ -6,6 +6,7 @@ Lossless only, and with the provenance of each inside, as a single one has.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +95,42 @@ def export_contact_sheet(
             draw.text((x, y + high + 4 + number * (size + 4)), line, "black", font)
     text = json.dumps([json.loads(image.provenance.to_json()) for image in images])
     save_png(np.asarray(sheet), path, text, _SHEET_STATEMENT, None)
+
+
+def export_comparison(
+    real: npt.NDArray[np.uint8],
+    image: SyntheticImage,
+    apart: npt.NDArray[np.float32],
+    path: PathLike,
+) -> None:
+    """Write real, synthetic and how much they differ side by side, as one PNG.
+
+    Parameters
+    ----------
+    real : ndarray
+        uint8 ``(h, w, 3)``.
+    image : SyntheticImage
+        Of the same size.
+    apart : ndarray
+        float32 ``(h, w)``: the difference, 0 to 255; black is none, white the most.
+    path : path-like
+        Ends in ``.png``. An existing file is replaced.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written; nothing is left behind.
+    """
+    most = max(1.0, float(apart.max()))
+    grey = np.rint(apart * (255 / most)).astype(np.uint8)
+    shown = replace(image, pixels=np.repeat(grey[..., None], 3, -1))
+    export_contact_sheet(
+        [image, shown],
+        path,
+        captions=["synthetic", f"difference, white is {most:.0f} of 255"],
+        source=real,
+        columns=3,
+    )
 
 
 def export_animation(

@@ -1,6 +1,7 @@
 """Synthetic tissue at a place of a slide, and how far to trust it."""
 
 from napari_pathfm.synthesis._chunk_files import ChunkFiles
+from napari_pathfm.synthesis._compare import difference, real_part
 from napari_pathfm.synthesis._condition import (
     PATHS,
     Path,
@@ -46,9 +47,11 @@ __all__ = [
     "check_places",
     "check_points",
     "check_steering",
+    "difference",
     "halved",
     "mask_shape",
     "mix",
+    "real_part",
     "repair",
     "steer",
     "trust",

@@ -1,4 +1,4 @@
-"""Clicks on the canvas become prompts; G generates where the mouse points."""
+"""Clicks on the canvas become prompts; G generates where the mouse points, B blinks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_pathfm.viewer.session import Session
 
 KEY = "G"
+BLINK_KEY = "B"
 UNLIKE_MODIFIER = "Shift"
 
 # A hand that clicks is not still. Beyond this, in screen pixels, it drags.
@@ -44,9 +45,11 @@ class CanvasTool:
         self._active = False
         self._double_click: list[Any] = []
         # Somebody else's binding is not ours to take, nor to give back.
-        self._bound = KEY not in {str(key) for key in viewer.keymap}
-        if self._bound:
-            viewer.bind_key(KEY, self._on_key)
+        taken = {str(key) for key in viewer.keymap}
+        own = {KEY: self._on_key, BLINK_KEY: self._on_blink}
+        self._bound = [key for key in own if key not in taken]
+        for key in self._bound:
+            viewer.bind_key(key, own[key])
 
     @property
     def active(self) -> bool:
@@ -81,9 +84,9 @@ class CanvasTool:
     def close(self) -> None:
         """Give the canvas back as it was."""
         self.active = False
-        if self._bound:
-            self._viewer.bind_key(KEY, None)
-            self._bound = False
+        for key in self._bound:
+            self._viewer.bind_key(key, None)
+        self._bound = []
 
     def _on_press(self, viewer: ViewerModel, event: Any) -> Iterator[None]:
         if event.button != 1 or {"Alt", "Control", "Meta"} & _names(event.modifiers):
@@ -107,6 +110,10 @@ class CanvasTool:
     def _on_key(self, viewer: ViewerModel) -> None:
         """Generate tissue under the mouse, or at the last click."""
         self._session.synthesis.generate_here()
+
+    def _on_blink(self, viewer: ViewerModel) -> None:
+        """Hide the synthetic layer, or show it again."""
+        self._session.compare.blink()
 
     def _show_cursor(self) -> None:
         self._viewer.cursor.style = "cross" if self._active else "standard"

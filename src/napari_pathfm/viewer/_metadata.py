@@ -26,6 +26,7 @@ Kind = Literal[
     "map",
     "synthetic",
     "virtual",
+    "difference",
     "prompts",
     "preview",
     "objects",

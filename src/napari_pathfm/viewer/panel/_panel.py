@@ -130,6 +130,7 @@ class ModelsPanel(QWidget):
         self.classes.shut()
         self.similarity.gallery.shut()
         self.synthesis.fidelity.shut()
+        self.synthesis.compare.shut()
         self.sessions.shut()
         self.session.close()
         self.minimap.shut()

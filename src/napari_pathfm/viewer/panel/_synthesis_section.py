@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton
 
 from napari_pathfm.viewer._canvas_tool import KEY
+from napari_pathfm.viewer.panel._compare_row import CompareRow
 from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
 from napari_pathfm.viewer.panel._fidelity_row import FidelityRow
 from napari_pathfm.viewer.panel._figures import figures_text
@@ -81,6 +82,7 @@ class SynthesisSection(Section):
         self.cosines = QLabel()
         self.cosines.setWordWrap(True)
         self.caution = hint(_CAUTION)
+        self.compare = CompareRow(session)
         self.fidelity = FidelityRow(session)
 
         layout = form()
@@ -101,6 +103,7 @@ class SynthesisSection(Section):
         self.body.addWidget(self.progress)
         self.body.addWidget(self.cosines)
         self.body.addWidget(self.caution)
+        self.body.addWidget(self.compare)
         self.body.addWidget(self.fidelity)
 
         self.generator.currentIndexChanged.connect(self._on_generator)

@@ -15,6 +15,7 @@ from napari_pathfm.viewer._cache import cache_folder
 from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
 from napari_pathfm.viewer.session._classes import Classes
+from napari_pathfm.viewer.session._compare import Compare
 from napari_pathfm.viewer.session._fidelity import Fidelity
 from napari_pathfm.viewer.session._gallery import Gallery
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
@@ -97,6 +98,7 @@ class Session:
         self.steering = Steering(self)
         self.virtual = Virtual(self)
         self.fidelity = Fidelity(self)
+        self.compare = Compare(self)
         self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)

@@ -32,6 +32,7 @@ _MADE_AGAIN = (
     "prompts",
     "preview",
     "virtual",
+    "difference",
     "labels",
     "classes",
     "suggestion",

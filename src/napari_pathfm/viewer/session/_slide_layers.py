@@ -35,6 +35,7 @@ _ORDER = (
     "prompts",
     "preview",
     "synthetic",
+    "difference",
     "mask",
 )
 

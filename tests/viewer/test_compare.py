@@ -1,0 +1,57 @@
+"""Real and synthetic beside each other, in turns, and their difference."""
+
+from __future__ import annotations
+
+import numpy as np
+from qtpy.QtCore import Qt
+
+from conftest import TILE
+from napari_pathfm.viewer._metadata import entry, layers_of
+
+PLACE = (3.5 * TILE, 2.5 * TILE)
+
+
+def test_difference_lies_on_the_place(session):
+    assert session.compare.difference() is None
+    assert "nothing to compare" in session.message
+    session.synthesis.generate_at(*PLACE)
+    layer = session.compare.difference()
+    result = session.synthesis.result
+    apart = np.abs(result.images[1].pixels.astype(int) - result.source).mean(2)
+    np.testing.assert_allclose(layer.data[1], apart, rtol=1e-5)
+    corner = session.current.level0(layer.data_to_world((0, -0.5, -0.5)))
+    np.testing.assert_allclose(corner, result.box[:2], atol=1e-6)
+    assert entry(layer)["synthetic"] is True
+    assert len(entry(layer)["provenance"]) == len(result.images)
+    # Asked again, it takes the place of the first.
+    session.compare.difference()
+    assert len(layers_of(session.viewer.layers, "difference")) == 1
+
+
+def test_side_by_side_and_blink_in_the_window(window):
+    panel, session, viewer = window.panel, window.session, window.viewer
+    row = panel.synthesis.compare
+    assert not row.isVisibleTo(panel)
+    session.synthesis.generate_at(*PLACE)
+    window.qtbot.waitUntil(lambda: not panel.runner.busy, timeout=20_000)
+    layer = window.layer("synthetic")
+    assert row.isVisibleTo(panel)
+    row.beside.click()
+    assert viewer.canvas.grid.enabled
+    cells = [
+        [viewer.layers[index] for index in inside]
+        for _, inside in viewer.canvas.grid.iter_viewboxes(viewer.layers)
+    ]
+    # A cell with everything else, and one with it alone.
+    assert cells[1] == [layer]
+    assert len(cells[0]) == len(viewer.layers) - 1
+    row.beside.click()
+    assert not viewer.canvas.grid.enabled
+    window.key(Qt.Key.Key_B)
+    assert not layer.visible
+    row.blink.click()
+    assert layer.visible
+    row.difference.click()
+    assert window.layer("difference") is not None
+    viewer.layers.remove(layer)
+    assert not row.isVisibleTo(panel)
