@@ -69,7 +69,7 @@ def test_a_rectangle_is_a_mask_too(slide_path, tmp_path, capsys):
     [
         ("5000,5000,10,10", "leaves drawn.tif"),
         ("0,0,2048,1536", "nothing around it"),
-        ("8,8,20,20", "no tissue around"),
+        ("8,8,20,20", "no tissue there"),
         ("absent.geojson", "absent.geojson"),
     ],
 )

@@ -131,7 +131,7 @@ def test_stopping_keeps_nothing_and_takes_one_pass(slide, encoder, generator):
         ((2000, 500, 100, 40), "leaves drawn.tif"),
         ((600.1, 500.1, 0.2, 0.2), "smaller than a pixel"),
         ((0, 0, 2048, 1536), "nothing around it"),
-        ((8, 8, 20, 20), "no tissue around"),
+        ((8, 8, 20, 20), "no tissue there"),
     ],
 )
 def test_a_senseless_mask_is_refused_before_work(slide, encoder, generator, mask, says):

@@ -94,7 +94,7 @@ def test_a_layer_to_draw_on_is_given_and_an_empty_one_is_said(session):
     ("rectangle", "says"),
     [
         ([[-30, -30], [20, 20]], "leaves drawn.tif"),
-        ([[5, 5], [20, 20]], "no tissue around"),
+        ([[5, 5], [20, 20]], "no tissue there"),
         ([[0, 0], [6 * TILE - 1, 7 * TILE - 1]], "nothing around it"),
     ],
 )
@@ -156,3 +156,20 @@ def test_the_button_gives_a_layer_and_repairs_what_is_on_it(window):
     shown = window.picture()[middle.y(), middle.x()]
     assert np.ptp(shown.astype(int)) < 60
     assert section.regions.repair.isEnabled()
+
+
+def test_a_drawn_field_is_carried_on(session):
+    x, y = 2 * TILE, 2 * TILE
+    layer = Shapes(ndim=2, name="Extend", scale=(MPP, MPP), units=("um", "um"))
+    corner, opposite = np.array([y, x]) - 0.5, np.array([y + 240, x + 240]) - 0.5
+    layer.add_rectangles(np.array([corner, opposite]))
+    session.viewer.add_layer(layer)
+    session.extensions.begin()
+    made = session.synthesis.result
+    assert made.axis == "extension"
+    assert made.box == (x - TILE, y - TILE, 240 + 2 * TILE, 240 + 2 * TILE)
+    (shown,) = layers_of(session.viewer.layers, "synthetic")
+    kept = shown.data[0][TILE : TILE + 240, TILE : TILE + 240]
+    np.testing.assert_array_equal(
+        kept, session.current.slide.read(x, y, 240, 240, mpp=0.5)
+    )

@@ -164,7 +164,7 @@ def test_in_the_window_it_is_laid_over_and_stopped(slow, window):
     window.qtbot.waitUntil(lambda: not session.virtual.running, timeout=20_000)
     # One pass, of a window and its unguided twin.
     assert slow.passes <= 2
-    assert rows.virtual.text() == "Go on with the virtual slide"
+    assert rows.virtual.text() == "Go on (virtual slide)"
     rows.virtual.click()
     window.qtbot.waitUntil(lambda: session.virtual.job.state == "done", timeout=20_000)
     assert level[500, 500].tolist() != list(TO_COME)

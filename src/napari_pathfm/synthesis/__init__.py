@@ -10,6 +10,7 @@ from napari_pathfm.synthesis._condition import (
     mix,
 )
 from napari_pathfm.synthesis._direction import REACH, Classifier, check_steering
+from napari_pathfm.synthesis._extend import SIDES, Extension, extend
 from napari_pathfm.synthesis._lattice import check_box
 from napari_pathfm.synthesis._mask import mask_shape
 from napari_pathfm.synthesis._placed import PlacedImages
@@ -29,9 +30,11 @@ __all__ = [
     "OVERLAP",
     "PATHS",
     "REACH",
+    "SIDES",
     "Chunk",
     "ChunkFiles",
     "Classifier",
+    "Extension",
     "Likeness",
     "Path",
     "PlacedImages",
@@ -48,6 +51,7 @@ __all__ = [
     "check_points",
     "check_steering",
     "difference",
+    "extend",
     "halved",
     "mask_shape",
     "mix",

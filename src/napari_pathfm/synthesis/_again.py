@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.generators import SyntheticImage
+from napari_pathfm.synthesis._extend import extend
 from napari_pathfm.synthesis._repair import repair
 from napari_pathfm.synthesis._twin import twin
 from napari_pathfm.synthesis._virtual import VirtualSlide, check_virtual
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_pathfm.slides import Slide
 
 #: Actions whose images are no whole tiles.
-PLACED = ("repair", "twin")
+PLACED = ("repair", "twin", "extend")
 
 
 def made_again(
@@ -55,6 +56,16 @@ def made_again(
         overlap = _said(provenance, "overlap")
         return twin(
             slide, provenance.box, generator, encoder, overlap=overlap, **settings
+        ).images[0]
+    if provenance.action == "extend":
+        return extend(
+            slide,
+            tuple(_said(provenance, "field")),
+            generator,
+            encoder,
+            by=_said(provenance, "by_um"),
+            sides=_said(provenance, "sides"),
+            **settings,
         ).images[0]
     return repair(
         slide,

@@ -94,7 +94,7 @@ def check_tissue(
     covered = tissue_mask(slide).covered_many(corners, lattice.side * cell)
     if not (covered >= _LEAST).any():
         raise PathfmError(
-            "there is no tissue around the mask to go by: draw it on the tissue"
+            "there is no tissue there to go by: choose a place on the tissue"
         )
 
 

@@ -14,6 +14,7 @@ _MEASURED_AGAINST = {
     "step": "way",
     "repair": "surroundings",
     "twin": "real tiles",
+    "extension": "field",
 }
 
 

@@ -35,6 +35,12 @@ class RegionRows(QWidget):
             "from the embeddings of its tiles. The first press gives a layer to draw "
             "on. Takes as many times as long as a tile as there are tiles."
         )
+        self.extend = QPushButton("Extend")
+        self.extend.setToolTip(
+            'Carries the rectangle drawn in the layer "Extend" on by a tile on every '
+            "side, beyond the slide's edge too; the field itself is kept. The first "
+            "press gives a layer to draw on."
+        )
         self.virtual = QPushButton(_VIRTUAL)
         self.virtual.setToolTip(
             "Lays the synthetic twin of the whole slide over it, from its tiles' "
@@ -48,11 +54,13 @@ class RegionRows(QWidget):
         layout.setSpacing(8)
         layout.addWidget(self.repair, 0, 0)
         layout.addWidget(self.twin, 0, 1)
-        layout.addWidget(self.virtual, 1, 0, 1, 2)
+        layout.addWidget(self.extend, 1, 0)
+        layout.addWidget(self.virtual, 1, 1)
         layout.addWidget(self.progress, 2, 0, 1, 2)
         layout.addWidget(self.note, 3, 0, 1, 2)
         self.repair.clicked.connect(lambda: session.repairs.begin())
         self.twin.clicked.connect(lambda: session.twins.begin())
+        self.extend.clicked.connect(lambda: session.extensions.begin())
         self.virtual.clicked.connect(lambda: session.virtual.begin())
         self.progress.cancelled.connect(lambda: session.virtual.cancel())
 
@@ -63,6 +71,7 @@ class RegionRows(QWidget):
         ready = state is not None and state.mpp is not None and not running
         self.repair.setEnabled(ready)
         self.twin.setEnabled(ready)
+        self.extend.setEnabled(ready)
         self.refresh_virtual()
 
     def refresh_virtual(self) -> None:
@@ -70,7 +79,7 @@ class RegionRows(QWidget):
         state, virtual = self._session.current, self._session.virtual
         self.progress.show_job(virtual.job)
         going_on = virtual.layer is not None and virtual.paused
-        self.virtual.setText("Go on with the virtual slide" if going_on else _VIRTUAL)
+        self.virtual.setText("Go on (virtual slide)" if going_on else _VIRTUAL)
         known = state is not None and state.mpp is not None
         self.virtual.setEnabled(known and not virtual.running)
         note = ""

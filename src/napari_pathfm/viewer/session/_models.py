@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.generators import Generator, GeneratorSpec
     from napari_pathfm.synthesis import (
+        Extension,
         Repair,
         Steering,
         Trust,
@@ -194,6 +195,12 @@ class Models:
         from napari_pathfm.synthesis import repair
 
         return repair(*arguments, **keywords)
+
+    def extend(self, *arguments: Any, **keywords: Any) -> Extension:
+        """Carry a field on beyond its border: `synthesis.extend`."""
+        from napari_pathfm.synthesis import extend
+
+        return extend(*arguments, **keywords)
 
     def second_encoder(self, first: str) -> Encoder | None:
         """Load another encoder, if the weights of any are here; in a worker only."""

@@ -1,4 +1,4 @@
-"""A mask that a person draws becomes a repair, a rectangle becomes a twin."""
+"""A mask that is drawn becomes a repair, a rectangle a twin or a larger field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.generators import Generator
-    from napari_pathfm.synthesis import Repair, Twin
+    from napari_pathfm.synthesis import Extension, Repair, Twin
     from napari_pathfm.viewer.session._slide_state import SlideState
 
 
@@ -49,6 +49,25 @@ class Twins(DrawnWork):
             return models.twin(slide, box, generator, encoder, **settings)
 
         self._session.synthesis.run("Making a twin", make, state, _middle(shape))
+
+
+class Extensions(DrawnWork):
+    """Fields of the current slide carried on, where the layer "Extend" is drawn on."""
+
+    name = "Extend"
+    mode = "add_rectangle"
+    invitation = "Draw a rectangle around the field to keep, then press Extend again."
+
+    def start(self, state: SlideState, shape: BaseGeometry) -> None:
+        """Carry the bounds of what is drawn on by a tile on every side."""
+        models, slide = self._session.models, state.slide
+        left, top, right, bottom = shape.bounds
+        box = (left, top, right - left, bottom - top)
+
+        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Extension:
+            return models.extend(slide, box, generator, encoder, **settings)
+
+        self._session.synthesis.run("Extending", make, state, _middle(shape))
 
 
 def _middle(shape: BaseGeometry) -> tuple[float, float]:

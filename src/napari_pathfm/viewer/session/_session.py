@@ -23,7 +23,7 @@ from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._overview import Overview
 from napari_pathfm.viewer.session._prompt_layer import PromptLayer
 from napari_pathfm.viewer.session._prompts import Prompt
-from napari_pathfm.viewer.session._repairs import Repairs, Twins
+from napari_pathfm.viewer.session._repairs import Extensions, Repairs, Twins
 from napari_pathfm.viewer.session._saving import SECTIONS, restore, save
 from napari_pathfm.viewer.session._similarity import Similarity
 from napari_pathfm.viewer.session._slide_layers import rescale_layers
@@ -95,6 +95,7 @@ class Session:
         self.synthesis = Synthesis(self)
         self.repairs = Repairs(self)
         self.twins = Twins(self)
+        self.extensions = Extensions(self)
         self.steering = Steering(self)
         self.virtual = Virtual(self)
         self.fidelity = Fidelity(self)
