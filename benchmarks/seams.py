@@ -1,6 +1,6 @@
 """How much made tissue shows where it ends: repairs, tiles of twins, virtual slides.
 
-``python benchmarks/seams.py SLIDE [--mpp M] [--only repairs|twins|virtual]
+``python benchmarks/seams.py SLIDE [--mpp M] [--only repairs|twins|extensions|virtual]
 [--side 2048]``.
 
 Repairs of places with tissue, each an octagon of 70 px, with the fast preset. The seam
@@ -35,7 +35,7 @@ from napari_pathfm.embeddings import embed_slide
 from napari_pathfm.encoders import load_encoder
 from napari_pathfm.generators import load_generator
 from napari_pathfm.slides import Slide, open_slide, tile_grid
-from napari_pathfm.synthesis import GLASS, VirtualSlide, _virtual, repair, twin
+from napari_pathfm.synthesis import GLASS, VirtualSlide, _virtual, extend, repair, twin
 from napari_pathfm.synthesis._seam import border_step, edge_step
 
 _PLACES = 6
@@ -66,6 +66,30 @@ def repairs(slide: Slide) -> None:
         ("made pixels as they are", pasted),
         ("repair", fitted),
     ):
+        print(
+            f"seam, {name}: {np.mean(values):.2f} "
+            f"(from {min(values):.2f} to {max(values):.2f})"
+        )
+
+
+def extensions(slide: Slide) -> None:
+    """Print the seams of fields of 320 px that were carried on by a tile."""
+    generator, encoder = load_generator(), load_encoder()
+    grid = tile_grid(slide, px=224, mpp=0.5)
+    inside = [
+        (x, y)
+        for x, y in grid.coords.tolist()
+        if x + 700 < slide.dimensions[0] and y + 700 < slide.dimensions[1]
+    ]
+    real, made, kept = [], [], 0
+    for x, y in inside[:: max(1, len(inside) // _PLACES)][:_PLACES]:
+        found = extend(slide, (x, y, 320, 320), generator, encoder, preset="fast")
+        real.append(edge_step(found.source, found.mask))
+        made.append(found.images[0].provenance.fidelity["seam"])
+        same = (found.images[0].pixels == found.source).all(-1)
+        kept += int((~same[~found.mask]).sum())
+    print(f"extensions: {len(made)}; pixels of fields that changed: {kept}")
+    for name, values in (("the real tissue", real), ("extension", made)):
         print(
             f"seam, {name}: {np.mean(values):.2f} "
             f"(from {min(values):.2f} to {max(values):.2f})"
@@ -156,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("slide")
     parser.add_argument("--mpp", type=float)
-    parser.add_argument("--only", choices=["repairs", "twins", "virtual"])
+    parser.add_argument("--only", choices=["repairs", "twins", "extensions", "virtual"])
     parser.add_argument("--side", type=int, default=2048, help="of the twin, pixels")
     options = parser.parse_args()
     with open_slide(options.slide, mpp=options.mpp) as slide:
@@ -164,6 +188,8 @@ def main() -> None:
             repairs(slide)
         if options.only in (None, "twins"):
             twins(slide, options.side)
+        if options.only in (None, "extensions"):
+            extensions(slide)
         if options.only in (None, "virtual"):
             virtual(slide)
 
