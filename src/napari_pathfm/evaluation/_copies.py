@@ -14,7 +14,6 @@ import numpy as np
 
 from napari_pathfm.evaluation._codec import jpeg
 from napari_pathfm.evaluation._correlation import (
-    BLANK,
     COARSE,
     FINE,
     closest,
@@ -30,6 +29,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_pathfm.encoders import Encoder
+
+# Standard deviation (of 0..1) below which a tile is blank.
+_BLANK = 0.03
 
 # Share of known originals beyond which closeness is unusual.
 _QUANTILE = 0.99
@@ -121,7 +123,7 @@ class Gallery:
 
 def is_blank(tile: NDArray[np.uint8]) -> bool:
     """Tell whether a tile has so little in it that nobody could say what it is of."""
-    return bool(unit(thumbnail(tile, COARSE)).std() <= BLANK)
+    return bool(unit(thumbnail(tile, COARSE)).std() <= _BLANK)
 
 
 def plants(

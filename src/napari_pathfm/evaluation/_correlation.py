@@ -1,10 +1,9 @@
 """How alike tiles look pixel by pixel: turned, cropped and shifted against each other.
 
-In two steps. Thumbnails of 32 px say which tiles are worth a closer look, by the plain
-correlation: for that it does, but glass with an edge looks like all other glass with an
-edge. Among those, thumbnails of 96 px are correlated without what is coarser than a
-nucleus: two pieces of tissue have the same lumens and edges now and then, and never the
-same texture.
+What is compared is texture: pixels without what is coarser than a nucleus. Two pieces
+of tissue have the same lumens and edges now and then, and all glass with an edge looks
+alike; the same texture they never have. Thumbnails of 32 px say which tiles are worth a
+closer look, thumbnails of 96 px how alike they are.
 """
 
 from __future__ import annotations
@@ -24,14 +23,13 @@ COARSE, FINE = 32, 96
 _COARSE_SIDES = tuple(range(32, 21, -1))
 _FINE_SIDES = tuple(range(96, 66, -2))
 
-# What is coarser than this is left out of the closer look: standard deviation of a
-# Gaussian, in pixels of the fine thumbnail (7 px of 224).
-_TEXTURE = 3.0
+# What is coarser than this is left out: standard deviation of a Gaussian, in pixels of
+# the thumbnails (10 and 7 px of 224).
+_COARSE_TEXTURE, _FINE_TEXTURE = 1.5, 3.0
 
-# Standard deviation (of 0..1) below which a window is blank and matches nothing; of
-# texture alone, less is enough to see.
-BLANK = 0.03
-_BLANK_TEXTURE = 0.003
+# Standard deviation of texture (of 0..1) below which a window is blank and matches
+# nothing.
+_COARSE_BLANK, _FINE_BLANK = 0.008, 0.003
 
 # Tiles that get a closer look.
 _CANDIDATES = 8
@@ -82,20 +80,19 @@ def coarse_correlations(
 
     number, views = queries.shape[:2]
     best = np.zeros((number, len(gallery)))
-    # About the middle of the range, so that variances lose few digits.
-    images = torch.from_numpy(np.ascontiguousarray(gallery))[:, None] - 0.7
+    images = torch.from_numpy(np.ascontiguousarray(gallery))[:, None]
     templates = torch.from_numpy(queries.reshape(-1, 1, COARSE, COARSE))
     for side in _COARSE_SIDES:
         small = F.interpolate(templates, side, mode="bilinear", antialias=True)
         small = small - small.mean((2, 3), keepdim=True)
         length = small.square().sum((2, 3), keepdim=True).sqrt()
-        small = torch.where(length > BLANK * side, small / length, 0.0)
+        small = torch.where(length > _COARSE_BLANK * side, small / length, 0.0)
         for start in range(0, len(images), _CHUNK):
             part = images[start : start + _CHUNK]
             mean, square = F.avg_pool2d(part, side, 1), F.avg_pool2d(part**2, side, 1)
             spread = (square - mean**2).clamp_min(0).sqrt()
             found = F.conv2d(part, small) / (spread * side).clamp_min(1e-6)
-            found = torch.where(spread > BLANK, found, 0.0)
+            found = torch.where(spread > _COARSE_BLANK, found, 0.0)
             highest = found.amax((2, 3)).reshape(len(part), number, views).amax(2)
             own = best[:, start : start + _CHUNK]
             np.maximum(own, highest.T.numpy(), out=own)
@@ -124,8 +121,12 @@ def closest(
     nearest : ndarray
         int64 ``(Q,)``: which one it was.
     """
-    views = np.stack([orientations(thumbnail(q, COARSE)) for q in queries])
-    alike = coarse_correlations(unit(views), unit(coarse))
+    alike = coarse_correlations(
+        np.stack(
+            [orientations(_coarse_texture(thumbnail(q, COARSE))) for q in queries]
+        ),
+        np.stack([_coarse_texture(thumb) for thumb in coarse]),
+    )
     best, nearest = np.zeros(len(queries)), alike.argmax(1)
     for row, query in enumerate(queries):
         templates = _templates(query)
@@ -155,10 +156,10 @@ def _templates(tile: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     """Texture of a tile in every view, of unit length, ``(8, side, side)`` a size."""
     found = []
     for side in _FINE_SIDES:
-        small = _texture(unit(thumbnail(tile, side)))
+        small = _texture(unit(thumbnail(tile, side)), _FINE_TEXTURE)
         small -= small.mean()
         length = np.sqrt(np.square(small).sum())
-        blank = length <= _BLANK_TEXTURE * side
+        blank = length <= _FINE_BLANK * side
         small = np.zeros_like(small) if blank else small / length
         found.append(np.stack(orientations(small)))
     return found
@@ -171,7 +172,7 @@ def _fine_correlation(
     import torch
     import torch.nn.functional as F
 
-    image = torch.from_numpy(_texture(unit(thumb)))[None, None]
+    image = torch.from_numpy(_texture(unit(thumb), _FINE_TEXTURE))[None, None]
     best = 0.0
     for views in templates:
         side = views.shape[-1]
@@ -179,15 +180,19 @@ def _fine_correlation(
         spread = (square - mean**2).clamp_min(0).sqrt()
         found = F.conv2d(image, torch.from_numpy(views)[:, None])
         found = found / (spread * side).clamp_min(1e-6)
-        found = torch.where(spread > _BLANK_TEXTURE, found, 0.0)
+        found = torch.where(spread > _FINE_BLANK, found, 0.0)
         best = max(best, float(found.max()))
     return min(best, 1.0)
 
 
-def _texture(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def _coarse_texture(thumb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return _texture(unit(thumb), _COARSE_TEXTURE)
+
+
+def _texture(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     from scipy import ndimage
 
     fine: NDArray[np.float32] = image - ndimage.gaussian_filter(
-        image, _TEXTURE, mode="nearest"
+        image, sigma, mode="nearest"
     )
     return fine
