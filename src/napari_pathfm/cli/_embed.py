@@ -119,7 +119,9 @@ def run(options: argparse.Namespace) -> int:
     reports: dict[SlideEntry, SlideReport] = {}
     for entry in entries:
         try:
-            settings.open(entry).close()
+            with settings.open(entry) as slide:
+                if slide.synthetic is not None:
+                    _tell(entry.path, "synthetic tissue; its store will say so")
         except PathfmError as error:
             if len(entries) == 1:
                 raise

@@ -54,7 +54,10 @@ def slide_attrs(slide: Slide, grid: TileGrid) -> dict[str, Any]:
     """Give that part of a store's attributes which any encoder's would have."""
     from napari_pathfm import __version__
 
+    made_by = slide.synthetic
     return {
+        # Real tissue has no such entry.
+        **({} if made_by is None else {"synthetic": made_by}),
         "format": FORMAT,
         "version": VERSION,
         "tile_px": grid.px,

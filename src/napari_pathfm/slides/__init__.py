@@ -15,6 +15,7 @@ from napari_pathfm.slides._grid import MIN_TISSUE, TileGrid, tile_grid
 from napari_pathfm.slides._levels import Level, Sampling
 from napari_pathfm.slides._open import open_slide
 from napari_pathfm.slides._slide import Slide
+from napari_pathfm.slides._synthetic import synthetic_provenance
 from napari_pathfm.slides._tissue import TissueMask, tissue_mask
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "grid_transform",
     "level0_to_world",
     "open_slide",
+    "synthetic_provenance",
     "tile_grid",
     "tissue_mask",
     "world_to_level0",

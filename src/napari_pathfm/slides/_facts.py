@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import MissingMppError
 from napari_pathfm.slides._colour import to_srgb
@@ -14,6 +14,7 @@ from napari_pathfm.slides._mpp import (
     resolve_mpp,
 )
 from napari_pathfm.slides._regions import factors_of
+from napari_pathfm.slides._synthetic import synthetic_provenance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +54,11 @@ class SlideFacts:
         self.mpp: float | None
         self.mpp_source: MppSource | None
         self.mpp, self.mpp_source = resolve_mpp(backend.mpp, mpp, backend.objective)
+
+    @property
+    def synthetic(self) -> dict[str, Any] | None:
+        """What made it, where the file says that it is synthetic tissue; else None."""
+        return synthetic_provenance(self.path)
 
     def __repr__(self) -> str:
         width, height = self.dimensions
