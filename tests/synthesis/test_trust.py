@@ -15,6 +15,7 @@ from napari_pathfm.evaluation import orientations
 from napari_pathfm.exports import export_png
 from napari_pathfm.generators import SyntheticImage, load_generator
 from napari_pathfm.synthesis import trust, vary
+from napari_pathfm.synthesis._trust import _among
 
 POINT = (700, 700)
 
@@ -86,6 +87,10 @@ def test_what_cannot_be_compared_is_one_line(slide, encoder, generator, store, i
     spec = replace(generator.spec, encoder="h0-mini")
     with pytest.raises(PathfmError, match="conditioned on h0-mini"):
         trust(image, slide, store, encoder, spec)
+    corners = np.array([[700, 700], [710, 700], [700, 720]], np.float64)
+    tiles = [slide.read(x, y, 224, 224, mpp=0.5) for x, y in corners]
+    assert not len(_among(tiles, corners, 224))
+    assert len(_among(tiles, corners * 100, 224)) == 3
     attrs = store.attrs
     try:
         store.attrs = {**attrs, "weights_revision": "other"}

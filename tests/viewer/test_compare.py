@@ -12,10 +12,11 @@ PLACE = (3.5 * TILE, 2.5 * TILE)
 
 
 def test_difference_lies_on_the_place(session):
-    assert session.compare.difference() is None
+    session.compare.difference()
     assert "nothing to compare" in session.message
     session.synthesis.generate_at(*PLACE)
-    layer = session.compare.difference()
+    session.compare.difference()
+    (layer,) = layers_of(session.viewer.layers, "difference")
     result = session.synthesis.result
     apart = np.abs(result.images[1].pixels.astype(int) - result.source).mean(2)
     np.testing.assert_allclose(layer.data[1], apart, rtol=1e-5)
@@ -28,6 +29,13 @@ def test_difference_lies_on_the_place(session):
     assert len(layers_of(session.viewer.layers, "difference")) == 1
 
 
+def in_cells(viewer):
+    return [
+        [viewer.layers[index] for index in inside]
+        for _, inside in viewer.canvas.grid.iter_viewboxes(viewer.layers)
+    ]
+
+
 def test_side_by_side_and_blink_in_the_window(window):
     panel, session, viewer = window.panel, window.session, window.viewer
     row = panel.synthesis.compare
@@ -38,13 +46,15 @@ def test_side_by_side_and_blink_in_the_window(window):
     assert row.isVisibleTo(panel)
     row.beside.click()
     assert viewer.canvas.grid.enabled
-    cells = [
-        [viewer.layers[index] for index in inside]
-        for _, inside in viewer.canvas.grid.iter_viewboxes(viewer.layers)
-    ]
+    cells = in_cells(viewer)
     # A cell with everything else, and one with it alone.
     assert cells[1] == [layer]
     assert len(cells[0]) == len(viewer.layers) - 1
+    # What comes and goes does not move it.
+    other = viewer.add_points([[10, 10]])
+    assert in_cells(viewer)[1] == [layer]
+    viewer.layers.remove(other)
+    assert in_cells(viewer)[1] == [layer]
     row.beside.click()
     assert not viewer.canvas.grid.enabled
     window.key(Qt.Key.Key_B)
@@ -52,6 +62,6 @@ def test_side_by_side_and_blink_in_the_window(window):
     row.blink.click()
     assert layer.visible
     row.difference.click()
-    assert window.layer("difference") is not None
+    window.until(lambda: window.layer("difference") is not None)
     viewer.layers.remove(layer)
     assert not row.isVisibleTo(panel)

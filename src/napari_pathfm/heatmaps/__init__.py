@@ -14,6 +14,7 @@ from napari_pathfm.heatmaps._extremes import Found, extremes
 from napari_pathfm.heatmaps._few_shot import FewShot, fit_few_shot
 from napari_pathfm.heatmaps._few_shot_file import load_few_shot, save_few_shot
 from napari_pathfm.heatmaps._heatmap import Heatmap, on_grid
+from napari_pathfm.heatmaps._places import rows_at
 from napari_pathfm.heatmaps._search import Hit, search
 from napari_pathfm.heatmaps._similarity import similarity
 from napari_pathfm.heatmaps._suggest import label_next
@@ -44,6 +45,7 @@ __all__ = [
     "load_few_shot",
     "on_grid",
     "outliers",
+    "rows_at",
     "save_few_shot",
     "search",
     "similarity",

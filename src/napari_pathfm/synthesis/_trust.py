@@ -148,9 +148,15 @@ def trust(
     tiles = [_tile(slide, corners[row], spec) for row in rows]
     own = slide.read(told.box[0], told.box[1], spec.tile_px, spec.tile_px, mpp=spec.mpp)
     pixels, _ = closest_texture([image.pixels], [own, *tiles])
+    others = _among(tiles, corners[rows], side)
+    if not len(others):
+        raise StoreError(
+            f"all tiles of {store.path} overlap: there is nothing to say how near real "
+            "tiles come to each other"
+        )
     among = Closeness(
         _nearest_others(_normed(real - centre), corners, side),
-        _among(tiles, corners[rows], side),
+        others,
         np.zeros(0, np.int64),
     )
     limit = threshold(among)
@@ -216,7 +222,7 @@ def _among(
         others = [t for t, far in zip(tiles, apart, strict=True) if far]
         if others:
             found.append(closest_texture([tile], others)[0][0])
-    return np.array(found or [0.0])
+    return np.array(found)
 
 
 def _tile(

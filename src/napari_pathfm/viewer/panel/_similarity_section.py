@@ -54,6 +54,11 @@ class SimilaritySection(Section):
         self.undo.setToolTip("Take the last click back.")
         self.clear = small_button("Clear")
         self.clear.setToolTip("Take all clicks back; the map goes, embeddings stay.")
+        self.drawn = QLabel()
+        self.draw_like = small_button("Like…")
+        self.draw_like.setToolTip("Draw around tissue that the map should be like.")
+        self.draw_unlike = small_button("Unlike…")
+        self.draw_unlike.setToolTip("Draw around tissue that it should not be like.")
         self.progress = ProgressRow()
         self.gallery = GalleryRow(session.gallery)
         self.store = Eliding()
@@ -81,6 +86,13 @@ class SimilaritySection(Section):
             "Each tile's score is its cosine to the mean of the tiles clicked as like, "
             "minus that to those clicked as unlike: 1 is the same, 0 unrelated.",
         )
+        add_row(
+            below,
+            "Regions",
+            self._regions(),
+            'What is drawn in the layers "Like" and "Unlike" (shapes or labels) '
+            "stands for the mean of its tiles, beside the clicks; the map follows.",
+        )
         add_row(below, "Store", self.store)
         self.body.addLayout(below)
         self.body.addWidget(self.progress)
@@ -92,6 +104,9 @@ class SimilaritySection(Section):
         self.tool.toggled.connect(self._on_tool)
         self.undo.clicked.connect(lambda: self._prompts("undo"))
         self.clear.clicked.connect(lambda: self._prompts("clear"))
+        self.draw_like.clicked.connect(lambda: session.regions.draw("like"))
+        self.draw_unlike.clicked.connect(lambda: session.regions.draw("unlike"))
+        session.regions.changed.connect(self.refresh_prompts)
         self.progress.cancelled.connect(session.similarity.cancel)
 
     def refresh(self) -> None:
@@ -123,6 +138,11 @@ class SimilaritySection(Section):
         self.count.setText(
             f"{likes} like · {unlikes} unlike" if likes or unlikes else "none"
         )
+        drawn = {} if state is None else state.regions
+        self.drawn.setText(" · ".join(drawn) if drawn else "none")
+        ready = state is not None and state.mpp is not None
+        self.draw_like.setEnabled(ready)
+        self.draw_unlike.setEnabled(ready)
         self.undo.setEnabled(bool(likes or unlikes))
         self.clear.setEnabled(bool(likes or unlikes))
 
@@ -145,6 +165,16 @@ class SimilaritySection(Section):
         layout.addWidget(self.count, 1)
         layout.addWidget(self.undo)
         layout.addWidget(self.clear)
+        return row
+
+    def _regions(self) -> QWidget:
+        row = QWidget()
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.drawn, 1)
+        layout.addWidget(self.draw_like)
+        layout.addWidget(self.draw_unlike)
         return row
 
     def _list_steps(self) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
 from napari_pathfm.viewer._metadata import entry, entry_for, layers_of
+from napari_pathfm.viewer.session._jobs import Job
 from napari_pathfm.viewer.session._slide_layers import add_layer, remove_layers
 
 if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
+    from napari_pathfm.synthesis import PlacedImages
+    from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
 
@@ -24,6 +27,16 @@ class Compare:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._placing = False
+        events = session.viewer.layers.events
+        events.inserted.connect(self._place)
+        events.removed.connect(self._place)
+
+    def close(self) -> None:
+        """Let go of the viewer."""
+        events = self._session.viewer.layers.events
+        events.inserted.disconnect(self._place)
+        events.removed.disconnect(self._place)
 
     @property
     def layer(self) -> Layer | None:
@@ -56,49 +69,73 @@ class Compare:
 
         Both cells have the same camera.
         """
-        viewer, layer = self._session.viewer, self.layer
-        grid = viewer.canvas.grid
+        grid, layer = self._session.viewer.canvas.grid, self.layer
         if grid.enabled:
             grid.enabled = False
         elif layer is None:
             self._session.say("Generate something first: there is nothing to compare.")
         else:
-            # The grid fills a cell with layers from below, as many as its stride.
-            last = len(viewer.layers) - 1
-            viewer.layers.move(viewer.layers.index(layer), last + 1)
-            grid.stride = max(1, last)
+            layer.visible = True
             grid.shape = (1, 2)
             grid.enabled = True
-            layer.visible = True
+            self._place()
         self.changed.emit()
 
-    def difference(self) -> Image | None:
-        """Lay how much the colours differ over the place, one map an image."""
+    def _place(self) -> None:
+        """Keep the synthetic layer alone in its cell, whatever comes and goes."""
+        layer, viewer = self.layer, self._session.viewer
+        if not self.side_by_side or layer is None or self._placing:
+            return
+        self._placing = True
+        try:
+            # A cell is filled with layers from below, as many as the stride.
+            last = len(viewer.layers) - 1
+            if viewer.layers.index(layer) != last:
+                viewer.layers.move(viewer.layers.index(layer), last + 1)
+            viewer.canvas.grid.stride = max(1, last)
+        finally:
+            self._placing = False
+
+    def difference(self) -> None:
+        """Lay how much the colours differ over the place, one map an image.
+
+        A worker computes them.
+        """
         session, state = self._session, self._session.current
         result = session.synthesis.result
         if state is None or result is None:
             session.say("Generate something first: there is nothing to compare.")
-            return None
+            return
         if result.slide_fingerprint != state.fingerprint:
             session.say("The latest synthetic tissue is of another slide.")
-            return None
-        return self._show_difference(state)
+            return
 
-    def _show_difference(self, state: SlideState) -> Image:
+        def work(job: Job) -> tuple[Any, float]:
+            from napari_pathfm.synthesis import difference
+
+            pixels = np.stack([image.pixels for image in result.images])
+            apart = difference(result.source, pixels)
+            # Most differ by far less than black from white.
+            return apart, max(float(np.quantile(apart, 0.99)), 1.0)
+
+        def ended(outcome: Outcome) -> None:
+            if outcome.state == "done" and state.layer in session.viewer.layers:
+                self._show_difference(state, result, *outcome.value)
+
+        session.runner.start(work, Job("Comparing"), ended)
+
+    def _show_difference(
+        self, state: SlideState, result: PlacedImages, apart: Any, high: float
+    ) -> None:
         from napari.layers import Image
 
-        from napari_pathfm.synthesis import difference
-
-        result = self._session.synthesis.result
-        assert result is not None
-        pixels, keywords, _ = result.to_layer()
+        _, keywords, _ = result.to_layer()
         viewer = self._session.viewer
         remove_layers(viewer, "difference", state.fingerprint)
         layer = Image(
-            difference(result.source, pixels),
+            apart,
             name=result.title.replace("Synthetic", "Difference", 1),
             colormap="magma",
-            contrast_limits=(0.0, 255.0),
             metadata=entry_for(
                 "difference",
                 entry(state.layer) or {},
@@ -107,12 +144,10 @@ class Compare:
             ),
             **{key: keywords[key] for key in ("scale", "translate", "units")},
         )
-        # Most differ by far less than black from white.
-        high = float(np.quantile(layer.data, 0.99))
-        layer.contrast_limits = (0.0, max(high, 1.0))
+        layer.contrast_limits_range = (0.0, 255.0)
+        layer.contrast_limits = (0.0, high)
         add_layer(viewer, layer)
         self._session.runner.soon(lambda: _decorate(layer))
-        return layer
 
 
 def _decorate(layer: Image) -> None:

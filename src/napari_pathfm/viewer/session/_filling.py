@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import Cancelled
 from napari_pathfm.viewer.session._store_files import finished_store, path_for_run
@@ -37,10 +37,13 @@ class Partial:
         None while no prompt's tile is embedded.
     misplaced : tuple of Prompt
         Prompts that lie on no tissue tile.
+    empty : bool
+        Whether a drawn region holds none.
     """
 
     heatmap: Heatmap | None
     misplaced: tuple[Prompt, ...] = ()
+    empty: bool = False
 
 
 class Filling:
@@ -83,8 +86,7 @@ class Filling:
         self.writing: Path | None = None
         # All of the slide, kept in memory for the next click.
         self.vectors: UnitVectors | None = None
-        last = state.prompts.last
-        self.focus: tuple[float, float] | None = None if last is None else last.point
+        self.focus = focus_of(state)
         self._slide = state.slide
         self._path = path
         self._models = models
@@ -104,12 +106,16 @@ class Filling:
             loaded = self._models.loaded_encoder(self.key.encoder)
             self.store = finished_store(self._path, loaded, self._slide)
         if self.store is None:
+            from napari_pathfm.heatmaps import rows_at
+
             job.say("finding tissue")
             grid = self._grid(self.state.find_tissue())
             misplaced = self._misplaced(grid)
-            if not self.whole and len(misplaced) == len(self.state.prompts):
+            clicks = len(self.state.prompts) - len(misplaced)
+            drawn = any(len(rows_at(grid, r)) for r in self.state.regions.values())
+            if not (self.whole or clicks or drawn):
                 # Nothing to compare with: glass was clicked.
-                return Partial(None, misplaced)
+                return Partial(None, misplaced, bool(self.state.regions))
             self.store = self._embed(job, grid)
         if self.vectors is None:
             from napari_pathfm.heatmaps import UnitVectors
@@ -119,7 +125,7 @@ class Filling:
 
     def compare(self, store: EmbeddingStore | UnitVectors) -> Partial:
         """Make the map of the prompts whose tiles are embedded."""
-        from napari_pathfm.heatmaps import similarity
+        from napari_pathfm.heatmaps import rows_at, similarity
 
         grid, done = store.grid, store.done
         misplaced = self._misplaced(grid)
@@ -127,8 +133,16 @@ class Filling:
         ready = [p for p, row in rows.items() if row is not None and done[row]]
         like = [p.point for p in ready if p.role == "like"]
         unlike = [p.point for p in ready if p.role == "unlike"]
+        places: dict[str, list[Any]] = {"like": like, "unlike": unlike}
+        empty = False
+        for role, region in self.state.regions.items():
+            rows_in = rows_at(grid, region)
+            empty = empty or not len(rows_in)
+            if done[rows_in].any():
+                places[role].append(region)
+        like, unlike = places["like"], places["unlike"]
         heatmap = similarity(store, like, unlike) if like else None
-        return Partial(heatmap, misplaced)
+        return Partial(heatmap, misplaced, empty)
 
     def _misplaced(self, grid: TileGrid) -> tuple[Prompt, ...]:
         prompts = self.state.prompts.items
@@ -192,6 +206,17 @@ class Filling:
     def _stop_if(self, job: Job) -> None:
         if job.cancelled():
             raise Cancelled("stopped before anything was embedded")
+
+
+def focus_of(state: SlideState) -> tuple[float, float] | None:
+    """Where to embed first: at the newest click, else in a drawn region."""
+    last = state.prompts.last
+    if last is not None:
+        return last.point
+    for region in state.regions.values():
+        point = region.representative_point()
+        return float(point.x), float(point.y)
+    return None
 
 
 class _Stop:

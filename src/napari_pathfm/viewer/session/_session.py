@@ -23,6 +23,7 @@ from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._overview import Overview
 from napari_pathfm.viewer.session._prompt_layer import PromptLayer
 from napari_pathfm.viewer.session._prompts import Prompt
+from napari_pathfm.viewer.session._regions import Regions
 from napari_pathfm.viewer.session._repairs import Extensions, Repairs, Twins
 from napari_pathfm.viewer.session._saving import SECTIONS, restore, save
 from napari_pathfm.viewer.session._similarity import Similarity
@@ -91,6 +92,7 @@ class Session:
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
         self.gallery = Gallery(self)
+        self.regions = Regions(self)
         self.classes = Classes(self)
         self.synthesis = Synthesis(self)
         self.repairs = Repairs(self)
@@ -114,6 +116,8 @@ class Session:
         layers.selection.events.active.disconnect(self._on_layers)
         self.classes.close()
         self.virtual.close()
+        self.regions.close()
+        self.compare.close()
         self.runner.close()
         self.synthesis.close()
         self.overview.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_pathfm.viewer._metadata import layers_of
-from napari_pathfm.viewer.session._filling import Filling, Partial
+from napari_pathfm.viewer.session._filling import Filling, Partial, focus_of
 from napari_pathfm.viewer.session._jobs import Job
 from napari_pathfm.viewer.session._slide_layers import remove_layers, show_heatmap
 from napari_pathfm.viewer.session._store_files import StoreKey
@@ -100,19 +100,18 @@ class Similarity:
         key = self._key(state)
         if state is None or key is None:
             return
-        if not state.prompts.points("like"):
+        if not state.has_like:
             if self._filling is not None and self._filling.state is state:
                 self._filling.focus = None
             self._drop(state)
-            if state.prompts:
+            if state.prompts or state.regions:
                 self._session.say("Click tissue that the map should be like, too.")
             if state not in self._whole or key in self._stores:
                 return
-        last = state.prompts.last
         if self._filling is not None and self.job is not None and self.job.running:
             self._again = True
             if self._filling.key == key:
-                self._filling.focus = None if last is None else last.point
+                self._filling.focus = focus_of(state)
             else:
                 self.job.cancel()
             return
@@ -230,10 +229,12 @@ class Similarity:
         state = filling.state
         if filling.state.layer not in self._session.viewer.layers:
             return
+        if partial.empty:
+            self._session.say("There is no tissue in a drawn region.")
         if partial.misplaced:
             self._session.say("There is no tissue at that place.")
             state.prompts.remove(partial.misplaced)
-        if partial.heatmap is not None and state.prompts.points("like"):
+        if partial.heatmap is not None and state.has_like:
             self._heatmaps[state] = partial.heatmap
             new = self.layer is None
             layer = show_heatmap(self._session.viewer, state, partial.heatmap)

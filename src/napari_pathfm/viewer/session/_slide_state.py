@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Image
+    from shapely.geometry.base import BaseGeometry
 
     from napari_pathfm.slides import Slide, TissueMask
+    from napari_pathfm.viewer.session._prompts import Role
 
 
 class SlideState:
@@ -41,6 +43,8 @@ class SlideState:
         self.layer = layer
         self.slide: Slide = open_slide(facts["path"], mpp=own)
         self.prompts = Prompts()
+        # Drawn prompts, level-0; replaced as a whole, so that a worker may read them.
+        self.regions: dict[Role, BaseGeometry] = {}
         self.tissue: TissueMask | None = None
         self._tissue_lock = threading.Lock()
 
@@ -53,6 +57,11 @@ class SlideState:
     def mpp(self) -> float | None:
         """Micrometres per level-0 pixel."""
         return self.slide.mpp
+
+    @property
+    def has_like(self) -> bool:
+        """Whether anything says what a map should be like."""
+        return "like" in self.regions or bool(self.prompts.points("like"))
 
     def set_mpp(self, mpp: float) -> float | None:
         """Take a person's word for the pixel size; scale, units and entry go together.
