@@ -140,3 +140,30 @@ def test_bad_input_is_one_line(store, tmp_path, capsys, monkeypatch, options, sa
     assert says in printed.err
     assert len(printed.err.strip().splitlines()) == 1
     assert not Path("o.geojson").exists()
+
+
+def test_regions_of_a_file_are_prompts(store, regions, tmp_path, capsys):
+    for name, region in regions.items():
+        file = tmp_path / f"{name}.geojson"
+        parts = getattr(region, "geoms", [region])
+        write_geojson(file, [feature(part, name=name) for part in parts])
+    like, unlike = (str(tmp_path / f"{n}.geojson") for n in ("Epidermis", "Dermis"))
+    out = tmp_path / "map.ome.tif"
+    run = ["heatmap", str(store), "--out", str(out), "--json"]
+    assert main([*run, "--like", like, "1200,1900", "--unlike", unlike]) == 0
+    (found,) = read_heatmaps(out)
+    kinds = [one["type"] for one in found.provenance["unlike"]]
+    assert set(kinds) == {"Polygon"}
+    assert found.provenance["like"][-1] == [1200, 1900]
+    rows, columns = np.nonzero(~np.isnan(found.values))
+    inside = {name: [] for name in regions}
+    for row, column in zip(rows, columns, strict=True):
+        x, y = (np.array([column, row]) + 0.5) * found.stride + found.origin
+        for name, region in regions.items():
+            if region.contains(shapely.Point(x, y)):
+                inside[name].append(found.values[row, column])
+    assert np.mean(inside["Epidermis"]) > np.mean(inside["Dermis"]) + 0.5
+    write_geojson(tmp_path / "none.geojson", [feature(shapely.Point(5, 5))])
+    capsys.readouterr()
+    assert main([*run, "--like", str(tmp_path / "none.geojson")]) == 1
+    assert "holds no region" in capsys.readouterr().err

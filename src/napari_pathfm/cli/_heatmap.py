@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.cli._options import add_json, count, point, show
+from napari_pathfm.cli._options import add_json, count, place, show
 from napari_pathfm.errors import OutputError
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--like",
-        type=point,
+        type=place,
         nargs="+",
         action="extend",
-        metavar="X,Y",
-        help="similarity to points in level-0 pixels",
+        metavar="X,Y|FILE",
+        help="similarity to points in level-0 pixels, or to the regions of a GeoJSON",
     )
     what.add_argument(
         "--labels",
@@ -72,12 +72,12 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--unlike",
-        type=point,
+        type=place,
         nargs="+",
         action="extend",
         default=[],
-        metavar="X,Y",
-        help="with --like: points to be unlike",
+        metavar="X,Y|FILE",
+        help="with --like: points or regions to be unlike",
     )
     parser.add_argument(
         "--reduce",

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_pathfm import heatmaps as maps
-from napari_pathfm.errors import LabelError
+from napari_pathfm.errors import LabelError, OutputError
 from napari_pathfm.exports import read_geojson
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.heatmaps import CategoryMap, FewShot, Heatmap, UnitVectors
 
@@ -39,8 +38,22 @@ class Maps:
 
 
 def similar(vectors: UnitVectors, like: Any, unlike: Any, reduce: Any) -> Maps:
-    """Similarity to points."""
-    return _one(maps.similarity(vectors, like, unlike, reduce=reduce))
+    """Similarity to points and regions."""
+    return _one(maps.similarity(vectors, _places(like), _places(unlike), reduce=reduce))
+
+
+def _places(told: Any) -> list[Any]:
+    """Read the regions of files; points stay as they are."""
+    found: list[Any] = []
+    for one in told:
+        if not isinstance(one, Path):
+            found.append(one)
+            continue
+        shapes = [o.geometry for o in read_geojson(one) if o.geometry.area > 0]
+        if not shapes:
+            raise OutputError(f"{one} holds no region: draw around tissue")
+        found += shapes
+    return found
 
 
 def odd(vectors: UnitVectors) -> Maps:

@@ -25,6 +25,13 @@ def point(text: str) -> tuple[float, float]:
     return x, y
 
 
+def place(text: str) -> Path | tuple[float, float]:
+    """Read ``X,Y`` in level-0 pixels, or the name of a GeoJSON file with regions."""
+    if text.lower().endswith((".geojson", ".json", ".geojson.gz")):
+        return Path(text)
+    return point(text)
+
+
 def box(text: str) -> tuple[float, float, float, float]:
     """Read ``X,Y,WIDTH,HEIGHT`` in level-0 pixels."""
     try:

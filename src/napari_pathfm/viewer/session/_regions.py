@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Names of the layers, by what they mean.
 NAMES: dict[Role, str] = {"like": "Like", "unlike": "Unlike"}
+# Of an outline; seen with all of a slide of a few millimetres in view.
+_EDGE_UM = 6.0
 # What tells that a layer was drawn on: of shapes, of labels.
 _EVENTS = ("data", "paint", "labels_update")
 
@@ -85,6 +87,7 @@ class Regions:
                 found[role] = shape
         if found != state.regions:
             state.regions = found
+            self._session.say("")
             self.changed.emit()
             self._session.similarity.refresh()
 
@@ -109,7 +112,7 @@ class Regions:
             scale=slide.scale[-2:],
             units=slide.units[-2:],
             edge_color=COLORS[role],
-            edge_width=3,
+            edge_width=_EDGE_UM / (state.mpp or 1.0),
             face_color="transparent",
             metadata=entry_for("mask", entry(slide) or {}),
         )
