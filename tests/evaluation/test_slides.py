@@ -191,6 +191,11 @@ def test_a_head_comes_back_from_its_file(tmp_path):
     assert again.features_of(Store("s", bag)).shape == (5, 4)
     with pytest.raises(StoreError, match="has encoder other, and the head learned"):
         again.features_of(Store("s", bag, encoder="other"))
+    # The same weights from a folder and from the hub are the same weights.
+    hub = Head(networks, head.classes, {"features": {"weights_revision": "hub@1:abc"}})
+    assert len(hub.features_of(Store("s", bag, weights_revision="local:abc"))) == 5
+    with pytest.raises(StoreError, match="has weights_revision local:abd"):
+        hub.features_of(Store("s", bag, weights_revision="local:abd"))
 
 
 def test_what_is_no_head(tmp_path):

@@ -24,6 +24,7 @@ from napari_pathfm.viewer.panel._forms import (
     quietly,
     set_hint,
 )
+from napari_pathfm.viewer.panel._head_row import HeadRow
 from napari_pathfm.viewer.panel._trust import trust_lines, trust_table
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class ClassesSection(Section):
         self.body.addLayout(_row(self.next, self.accept, self.skip))
         self.body.addWidget(self.guess)
         self.body.addLayout(_row(self.save, self.load))
+        self.head = HeadRow(session)
+        self.body.addWidget(self.head)
 
         self.paint.toggled.connect(lambda on: self._try(lambda: classes.paint(on)))
         self.shown.currentIndexChanged.connect(self._on_shown)
@@ -107,6 +110,7 @@ class ClassesSection(Section):
             self.shown.setCurrentIndex(self.shown.findData(classes.shown))
         self.paint.setEnabled(ready)
         self.load.setEnabled(ready)
+        self.head.refresh()
         set_hint(
             self.keys, "Drag: paint · Ctrl+Z: undo · space: move" if painting else ""
         )
@@ -142,6 +146,7 @@ class ClassesSection(Section):
         self._session.classes.changed.disconnect(self.refresh)
         self._session.classes.suggestion.changed.disconnect(self.refresh_suggestion)
         self.table.shut()
+        self.head.shut()
 
     def _on_shown(self) -> None:
         self._session.classes.shown = self.shown.currentData()

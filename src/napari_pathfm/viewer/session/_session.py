@@ -27,6 +27,7 @@ from napari_pathfm.viewer.session._regions import Regions
 from napari_pathfm.viewer.session._repairs import Extensions, Repairs, Twins
 from napari_pathfm.viewer.session._saving import SECTIONS, restore, save
 from napari_pathfm.viewer.session._similarity import Similarity
+from napari_pathfm.viewer.session._slide_head import SlideHead
 from napari_pathfm.viewer.session._slide_layers import rescale_layers
 from napari_pathfm.viewer.session._slide_state import SlideState
 from napari_pathfm.viewer.session._steering import Steering
@@ -102,6 +103,7 @@ class Session:
         self.virtual = Virtual(self)
         self.fidelity = Fidelity(self)
         self.compare = Compare(self)
+        self.head = SlideHead(self)
         self.overview = Overview(self)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
