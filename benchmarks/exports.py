@@ -304,7 +304,7 @@ PARTS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=2000)
+    parser.add_argument("--cases", type=int, default=10_000)
     parser.add_argument("--window", action="store_true")
     parser.add_argument("--part", choices=[*PARTS, "trips"], help=argparse.SUPPRESS)
     options = parser.parse_args()
