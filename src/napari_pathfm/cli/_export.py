@@ -42,7 +42,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         required=True,
         metavar="FILE",
         help="FILE.geojson[.gz]; a table: FILE.csv, FILE.parquet; pictures: "
-        "FILE.ome.tif, FILE.ome.zarr; FILE.h5 for TRIDENT and CLAM",
+        "FILE.ome.tif, FILE.ome.zarr; FILE.h5 for TRIDENT and CLAM; FILE.h5ad "
+        "for scanpy and squidpy",
     )
     add_table(parser)
     add_json(parser)
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     if not options.out.name.lower().endswith(GEOJSON):
         raise OutputError(
             f"{options.out} has no known suffix: use .geojson, .csv, "
-            ".parquet, .h5, .ome.tif or .ome.zarr"
+            ".parquet, .h5, .h5ad, .ome.tif or .ome.zarr"
         )
     pictures = [path for path in options.inputs if path.suffix.lower() == ".png"]
     if pictures == options.inputs:

@@ -12,17 +12,26 @@ from napari_pathfm.errors import OutputError
 if TYPE_CHECKING:
     import argparse
 
-H5 = (".h5", ".hdf5")
+H5 = (".h5", ".hdf5", ".h5ad")
 
 
 def run_export(options: argparse.Namespace) -> None:
-    """Write a store to HDF5."""
+    """Write a store to HDF5, or to AnnData's kind of it."""
     from napari_pathfm.embeddings import open_store
-    from napari_pathfm.exports import export_store_h5
+    from napari_pathfm.exports import (
+        export_store_anndata,
+        export_store_h5,
+        read_heatmaps,
+    )
 
     if len(options.inputs) != 1:
         raise OutputError("export to HDF5 takes one store at a time")
-    written = export_store_h5(open_store(options.inputs[0]), options.out)
+    store = open_store(options.inputs[0])
+    if options.out.name.lower().endswith(".h5ad"):
+        heatmaps = [found for path in options.heatmap for found in read_heatmaps(path)]
+        written = export_store_anndata(store, options.out, heatmaps)
+    else:
+        written = export_store_h5(store, options.out)
     report = {"out": str(options.out), "tiles": written}
     show(report, [f"{options.out}: {written} tiles"], as_json=options.json)
 

@@ -6,6 +6,7 @@ whole or not at all. An existing file is replaced: napari's Save dialog has aske
 the shell's user has named it.
 """
 
+from napari_pathfm.exports._anndata import export_store_anndata
 from napari_pathfm.exports._features import (
     SYNTHETIC_CLASS,
     annotation_feature,
@@ -84,6 +85,7 @@ __all__ = [
     "export_layers_geojson",
     "export_maps",
     "export_png",
+    "export_store_anndata",
     "export_store_geojson",
     "export_store_h5",
     "heatmap_from_layer",
