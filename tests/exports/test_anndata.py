@@ -10,7 +10,7 @@ import pytest
 from napari_pathfm.cli import main
 from napari_pathfm.embeddings import check_comparable, import_features, slide_attrs
 from napari_pathfm.errors import OutputError, StoreError
-from napari_pathfm.exports import export_store_anndata
+from napari_pathfm.exports import export_store_anndata, import_anndata
 from napari_pathfm.heatmaps import similarity
 from napari_pathfm.slides import tile_grid
 
@@ -117,6 +117,39 @@ def test_from_the_shell(store, tmp_path, capsys):
     path = tmp_path / "s.h5ad"
     assert main(["export", str(store.path), "--to", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["tiles"] == len(store.coords)
+    assert main(["import", str(path), "--out", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tiles"] == len(store.coords)
+
+
+def test_the_store_comes_back(slide, store, tmp_path):
+    path = tmp_path / "s.h5ad"
+    export_store_anndata(store, path)
+    back = import_anndata(path, tmp_path / "back.zarr", slide=slide)
+    assert np.array_equal(back.features, store.features)
+    assert np.array_equal(back.coords, store.coords)
+    assert back.complete
+    check_comparable(back.attrs, store.attrs, ("back", "store"))
+
+
+@pytest.mark.parametrize("change", ["scaled", "sorted"])
+def test_changed_vectors_do_not_become_a_store(store, tmp_path, change):
+    path = tmp_path / "s.h5ad"
+    export_store_anndata(store, path)
+    with h5py.File(path, "r+") as file:
+        x = file["X"][:]
+        file["X"][:] = x * 2 if change == "scaled" else x[::-1]
+    with pytest.raises(StoreError, match="not what was exported"):
+        import_anndata(path, tmp_path / "back.zarr")
+    assert not (tmp_path / "back.zarr").exists()
+
+
+def test_files_of_others_are_refused(store, tmp_path, capsys):
+    path = tmp_path / "s.h5ad"
+    export_store_anndata(store, path)
+    with h5py.File(path, "r+") as file:
+        del file["uns/napari_pathfm"]
+    assert main(["import", str(path), "--out", str(tmp_path)]) == 1
+    assert "does not say what made its vectors" in capsys.readouterr().err
 
 
 def test_anndata_reads_it(store, tmp_path):

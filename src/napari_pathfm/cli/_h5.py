@@ -39,9 +39,11 @@ def run_export(options: argparse.Namespace) -> None:
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb ``import``."""
     parser = verbs.add_parser(
-        "import", help="a store from HDF5 features of TRIDENT, CLAM or `export`"
+        "import",
+        help="a store from HDF5 features of TRIDENT, CLAM or `export`, or from the "
+        "AnnData file that `export` wrote",
     )
-    parser.add_argument("features", type=Path, metavar="FILE.h5")
+    parser.add_argument("features", type=Path, metavar="FILE.h5|FILE.h5ad")
     parser.add_argument(
         "--slide",
         type=Path,
@@ -71,7 +73,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run_import(options: argparse.Namespace) -> None:
     """Make the store."""
-    from napari_pathfm.exports import import_h5
+    from napari_pathfm.exports import import_anndata, import_h5
     from napari_pathfm.slides import open_slide
 
     name = (options.slide or options.features).stem
@@ -79,14 +81,24 @@ def run_import(options: argparse.Namespace) -> None:
         slide = None
         if options.slide is not None:
             slide = opened.enter_context(open_slide(options.slide, mpp=options.mpp))
-        store = import_h5(
-            options.features,
-            options.out / f"{name}.{options.encoder or 'imported'}.zarr",
-            slide=slide,
-            encoder=options.encoder,
-            pooling=options.pooling,
-            revision=options.revision,
-        )
+        out = options.out / f"{name}.{options.encoder or 'imported'}.zarr"
+        if options.features.name.lower().endswith(".h5ad"):
+            said = (options.encoder, options.pooling, options.revision)
+            if any(word is not None for word in said):
+                raise OutputError(
+                    f"{options.features} says itself what made its vectors: leave "
+                    "--encoder, --pooling and --revision out"
+                )
+            store = import_anndata(options.features, out, slide=slide)
+        else:
+            store = import_h5(
+                options.features,
+                out,
+                slide=slide,
+                encoder=options.encoder,
+                pooling=options.pooling,
+                revision=options.revision,
+            )
     attrs = store.attrs
     report = {
         "store": str(store.path),

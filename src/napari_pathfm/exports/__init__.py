@@ -47,6 +47,7 @@ from napari_pathfm.exports._placed_pixels import (
     synthetic_pixels,
 )
 from napari_pathfm.exports._png import export_png, read_provenance, read_synthetic
+from napari_pathfm.exports._read_anndata import import_anndata
 from napari_pathfm.exports._read_geojson import read_geojson
 from napari_pathfm.exports._read_h5 import import_h5
 from napari_pathfm.exports._sheet import (
@@ -91,6 +92,7 @@ __all__ = [
     "heatmap_from_layer",
     "heatmap_pixels",
     "heatmap_tiles",
+    "import_anndata",
     "import_h5",
     "is_our_picture",
     "layer_features",

@@ -7,6 +7,7 @@ Pythons that we serve.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from napari_pathfm.heatmaps import Heatmap
 
 SUFFIX = ".h5ad"
+
+#: Under the attributes: all of them as JSON, and the checksum of ``X``.
+ALL, DIGEST = "attributes", "features_sha256"
 
 
 def export_store_anndata(
@@ -48,7 +52,8 @@ def export_store_anndata(
         Tiles written. ``X`` is float32 ``(N, D)``; ``obs`` has `tile_table`'s columns
         and ``x_um, y_um``, the centres in micrometres; ``obsm["spatial"]`` the centres
         in level-0 pixels ``(x, y)``, as squidpy counts; ``uns["napari_pathfm"]`` every
-        attribute of the store but its folders, what is nested as JSON.
+        attribute of the store but its folders, what is nested as JSON, all of them
+        once more as JSON, and the checksum of ``X``.
 
     Raises
     ------
@@ -80,6 +85,7 @@ def export_store_anndata(
     features = store.features[done].astype(np.float32)
     names = [f"feature_{number}" for number in range(features.shape[1])]
     own = {key: value for key, value in attrs.items() if key != "slide_path"}
+    own |= {ALL: json.dumps(own), DIGEST: digest(features)}
     with whole_file(path, SUFFIX) as neighbour, library.File(neighbour, "w") as file:
         _mark(file, "anndata", "0.1.0")
         _array(file, "X", features)
@@ -90,6 +96,11 @@ def export_store_anndata(
         for empty in ("layers", "obsp", "varm", "varp"):
             _mapping(file, empty, {})
     return int(done.sum())
+
+
+def digest(features: NDArray[np.float32]) -> str:
+    """SHA-256 of the numbers, by which what was scaled or sorted since is told."""
+    return hashlib.sha256(np.ascontiguousarray(features, "<f4").data).hexdigest()
 
 
 def _mark(element: Any, kind: str, version: str = "0.2.0") -> None:

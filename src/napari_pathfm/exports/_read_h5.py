@@ -85,8 +85,8 @@ def import_h5(
     given = {"encoder": encoder, "pooling": pooling, "weights_revision": revision}
     own = told["file"].pop(OWN, None)
     if own is not None:
-        attrs, grid, rows = _own(file, json.loads(own), coords)
-        _agree(file, attrs, given, slide)
+        attrs, grid, rows = own_grid(file, json.loads(own), coords)
+        agree(file, attrs, given, slide)
         if slide is not None:
             attrs["slide_path"] = str(slide.path)
     else:
@@ -126,7 +126,7 @@ def _datasets(file: Path, h5: Any) -> tuple[NDArray[np.float32], NDArray[np.int6
     return features.astype(np.float32), coords.astype(np.int64)
 
 
-def _own(
+def own_grid(
     file: Path, attrs: dict[str, Any], coords: NDArray[np.int64]
 ) -> tuple[dict[str, Any], TileGrid, NDArray[np.int64]]:
     """Give attributes, the whole grid, and the rows that the file has features of."""
@@ -148,7 +148,7 @@ def _own(
     return attrs, grid, rows
 
 
-def _agree(
+def agree(
     file: Path, attrs: dict[str, Any], given: dict[str, str | None], slide: Slide | None
 ) -> None:
     """Refuse what was said otherwise than the file says."""
