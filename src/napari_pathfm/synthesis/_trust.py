@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 NEAREST = 6
 # Real tiles whose pixels are compared, and of those how many with each other.
 _CANDIDATES, _ORIGINALS = 16, 8
-# Real tiles whose nearest other tile says how near real tiles come.
-_SAMPLE = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +141,8 @@ def trust(
     views = embed_tiles(encoder, orientations(image.pixels))
     plain = (_normed(views) @ _normed(real).T).max(0)
     centre = real.mean(0)
-    near = (_normed(views - centre) @ _normed(real - centre).T).max(0)
+    unit = _normed(real - centre)
+    near = (_normed(views - centre) @ unit.T).max(0)
     rows = np.argsort(-plain, kind="stable")[:_CANDIDATES]
     tiles = [_tile(slide, corners[row], spec) for row in rows]
     own = slide.read(told.box[0], told.box[1], spec.tile_px, spec.tile_px, mpp=spec.mpp)
@@ -155,7 +154,7 @@ def trust(
             "tiles come to each other"
         )
     among = Closeness(
-        _nearest_others(_normed(real - centre), corners, side),
+        _nearest_others(encoder, tiles, corners[rows], unit, centre, corners, side),
         others,
         np.zeros(0, np.int64),
     )
@@ -198,18 +197,25 @@ def _second(
 
 
 def _nearest_others(
-    unit: NDArray[np.float32], corners: NDArray[np.float64], side: float
+    encoder: Encoder,
+    tiles: list[NDArray[np.uint8]],
+    places: NDArray[np.float64],
+    unit: NDArray[np.float32],
+    centre: NDArray[np.float32],
+    corners: NDArray[np.float64],
+    side: float,
 ) -> NDArray[np.float64]:
-    """Cosine of real tiles to the nearest that does not overlap, float64 ``(n,)``."""
-    rows = np.arange(len(unit))
-    if len(rows) > _SAMPLE:
-        rows = np.random.default_rng(0).choice(len(unit), _SAMPLE, replace=False)
-    found = unit[rows] @ unit.T
-    for line, row in enumerate(rows):
-        beside = np.abs(corners - corners[row]).max(1) < side
-        found[line, beside] = -1
-    nearest: NDArray[np.float64] = found.max(1).astype(np.float64)
-    return nearest
+    """Cosine of real tiles to the nearest that does not overlap, float64 ``(n,)``.
+
+    In all flips and turns, as the synthetic tile is compared.
+    """
+    found = []
+    for tile, place in zip(tiles[:_ORIGINALS], places, strict=False):
+        views = _normed(embed_tiles(encoder, orientations(tile)) - centre)
+        apart = np.abs(corners - place).max(1) >= side
+        if apart.any():
+            found.append(float((views @ unit[apart].T).max()))
+    return np.array(found)
 
 
 def _among(
