@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING
 from napari_pathfm.cli._bar import progress_bar
 from napari_pathfm.cli._generation import add_generation, load_models, settings_of
 from napari_pathfm.cli._options import add_json, box, show
-from napari_pathfm.errors import OutputError
 
 if TYPE_CHECKING:
     import argparse
-
-_SUFFIXES = (".ome.tif", ".ome.tiff")
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,13 +41,17 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Make the twin and write it."""
-    from napari_pathfm.exports import synthetic_pixels, write_pixels
+    from napari_pathfm.exports import (
+        check_tiff_output,
+        synthetic_pixels,
+        write_pixels,
+    )
     from napari_pathfm.generators import generator_spec
     from napari_pathfm.slides import open_slide
     from napari_pathfm.synthesis import check_box, twin
 
     spec = generator_spec(options.generator)
-    _check_output(options.out)
+    check_tiff_output(options.out)
     with open_slide(options.slide, mpp=options.mpp, icc=options.icc) as slide:
         slide.require_mpp()
         check_box(slide, options.box)
@@ -87,14 +88,3 @@ def run(options: argparse.Namespace) -> None:
         "across tiles' borders as elsewhere"
     )
     show(report, [line], as_json=options.json)
-
-
-def _check_output(path: Path) -> None:
-    """Refuse now what could not be written: an hour's work must not end there."""
-    if not path.name.lower().endswith(_SUFFIXES):
-        raise OutputError(f"{path} cannot be written: the name must end in .ome.tif")
-    if not path.parent.is_dir():
-        raise OutputError(
-            f"{path} cannot be written: there is no folder {path.parent}; create it or "
-            "choose another"
-        )

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     """Make what is not made yet, and write it."""
     from napari_pathfm.embeddings import open_store
     from napari_pathfm.exports import (
-        check_virtual_output,
+        check_tiff_output,
         parts_folder,
         write_virtual,
     )
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     from napari_pathfm.synthesis import ChunkFiles, VirtualSlide, check_box
 
     spec = generator_spec(options.generator)
-    check_virtual_output(options.out)
+    check_tiff_output(options.out)
     with open_slide(options.slide, mpp=options.mpp, icc=options.icc) as slide:
         slide.require_mpp()
         area = options.box or (0.0, 0.0, *map(float, slide.dimensions))

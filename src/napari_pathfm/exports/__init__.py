@@ -63,7 +63,7 @@ from napari_pathfm.exports._tiles import (
     tiles_feature_collection,
 )
 from napari_pathfm.exports._virtual import (
-    check_virtual_output,
+    check_tiff_output,
     parts_folder,
     write_virtual,
 )
@@ -75,7 +75,7 @@ __all__ = [
     "QuPathObject",
     "QuPathObjects",
     "annotation_feature",
-    "check_virtual_output",
+    "check_tiff_output",
     "class_color",
     "export_animation",
     "export_comparison",

@@ -24,7 +24,7 @@ def parts_folder(path: PathLike) -> Path:
     return target.with_name(f"{target.name}.parts")
 
 
-def check_virtual_output(path: PathLike) -> None:
+def check_tiff_output(path: PathLike) -> None:
     """Refuse now what could not be written: a night's work must not end there.
 
     Raises
@@ -77,7 +77,7 @@ def write_virtual(
     Cancelled
         If ``on_step`` said so; what is made is kept.
     """
-    check_virtual_output(path)
+    check_tiff_output(path)
     chunks = virtual.chunks_of(part)
     for done, chunk in enumerate(chunks, start=1):
         virtual.make(chunk, on_step)

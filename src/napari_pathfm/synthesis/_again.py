@@ -11,7 +11,8 @@ from napari_pathfm.generators import SyntheticImage
 from napari_pathfm.synthesis._extend import extend
 from napari_pathfm.synthesis._repair import repair
 from napari_pathfm.synthesis._twin import twin
-from napari_pathfm.synthesis._virtual import VirtualSlide, check_virtual
+from napari_pathfm.synthesis._virtual import VirtualSlide
+from napari_pathfm.synthesis._virtual_layout import check_virtual
 
 if TYPE_CHECKING:
     from napari_pathfm.embeddings import EmbeddingStore
