@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_pathfm.viewer.session._drawn_work import DrawnWork
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.generators import Generator
-    from napari_pathfm.synthesis import Extension, Repair, Twin
+    from napari_pathfm.synthesis import PlacedImages, Repair
     from napari_pathfm.viewer.session._slide_state import SlideState
 
 
@@ -32,42 +33,58 @@ class Repairs(DrawnWork):
         self._session.synthesis.run("Repairing", make, state, _middle(shape))
 
 
-class Twins(DrawnWork):
+class _Boxes(DrawnWork):
+    """Work on the rectangle that is drawn.
+
+    Attributes
+    ----------
+    title : str
+        What is being done.
+    """
+
+    mode = "add_rectangle"
+    title: ClassVar[str]
+
+    def start(self, state: SlideState, shape: BaseGeometry) -> None:
+        """Work on the bounds of what is drawn."""
+        slide = state.slide
+        left, top, right, bottom = shape.bounds
+        box = (left, top, right - left, bottom - top)
+
+        def make(
+            generator: Generator, encoder: Encoder, **settings: Any
+        ) -> PlacedImages:
+            return self.make(slide, box, generator, encoder, **settings)
+
+        self._session.synthesis.run(self.title, make, state, _middle(shape))
+
+    @abstractmethod
+    def make(self, *arguments: Any, **settings: Any) -> PlacedImages:
+        """Do it, with slide, box, generator and encoder."""
+
+
+class Twins(_Boxes):
     """Twins of regions of the current slide, where the layer "Twin" is drawn on."""
 
     name = "Twin"
-    mode = "add_rectangle"
+    title = "Making a twin"
     invitation = "Draw a rectangle around the region, then press Twin again."
 
-    def start(self, state: SlideState, shape: BaseGeometry) -> None:
-        """Make the bounds of what is drawn once more."""
-        models, slide = self._session.models, state.slide
-        left, top, right, bottom = shape.bounds
-        box = (left, top, right - left, bottom - top)
-
-        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Twin:
-            return models.twin(slide, box, generator, encoder, **settings)
-
-        self._session.synthesis.run("Making a twin", make, state, _middle(shape))
+    def make(self, *arguments: Any, **settings: Any) -> PlacedImages:
+        """Make the region once more."""
+        return self._session.models.twin(*arguments, **settings)
 
 
-class Extensions(DrawnWork):
+class Extensions(_Boxes):
     """Fields of the current slide carried on, where the layer "Extend" is drawn on."""
 
     name = "Extend"
-    mode = "add_rectangle"
+    title = "Extending"
     invitation = "Draw a rectangle around the field to keep, then press Extend again."
 
-    def start(self, state: SlideState, shape: BaseGeometry) -> None:
-        """Carry the bounds of what is drawn on by a tile on every side."""
-        models, slide = self._session.models, state.slide
-        left, top, right, bottom = shape.bounds
-        box = (left, top, right - left, bottom - top)
-
-        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Extension:
-            return models.extend(slide, box, generator, encoder, **settings)
-
-        self._session.synthesis.run("Extending", make, state, _middle(shape))
+    def make(self, *arguments: Any, **settings: Any) -> PlacedImages:
+        """Carry the field on by a tile on every side."""
+        return self._session.models.extend(*arguments, **settings)
 
 
 def _middle(shape: BaseGeometry) -> tuple[float, float]:
