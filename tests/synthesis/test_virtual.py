@@ -12,7 +12,13 @@ import zarr
 from plain_generator import PlainGenerator
 
 from napari_pathfm.embeddings import embed_slide, open_store
-from napari_pathfm.errors import Cancelled, OutsideSlideError, PathfmError, StoreError
+from napari_pathfm.errors import (
+    Cancelled,
+    OutputError,
+    OutsideSlideError,
+    PathfmError,
+    StoreError,
+)
 from napari_pathfm.generators import load_generator
 from napari_pathfm.slides import draw_slide, open_slide
 from napari_pathfm.synthesis import Chunk, ChunkFiles, VirtualSlide, verify
@@ -130,6 +136,11 @@ def test_provenance_makes_any_part_again(slide, store, virtual):
     odd = replace(told, details={**told.details, "chunk": 5})
     with pytest.raises(PathfmError, match="chunk 5, here 3"):
         verify(pixels, odd, PlainGenerator(), **given)
+    odd = replace(told, details={**told.details, "window_step": 14})
+    with pytest.raises(PathfmError, match="window_step 14, here 21"):
+        verify(pixels, odd, PlainGenerator(), **given)
+    with pytest.raises(PathfmError, match="resized since"):
+        verify(pixels[:-1], told, PlainGenerator(), **given)
 
 
 def test_stopping_keeps_what_is_made(slide, store, tmp_path):
@@ -173,6 +184,23 @@ def test_a_disk_that_refuses_costs_only_time(virtual, tmp_path, caplog):
     files = ChunkFiles(tmp_path / "file").of(virtual.provenance)
     files.put(0, 0, np.zeros((2, 2, 3), np.uint8))
     assert "is not kept" in caplog.text
+    needed = ChunkFiles(tmp_path / "file", needed=True).of(virtual.provenance)
+    with pytest.raises(OutputError, match="run the same command again"):
+        needed.put(0, 0, np.zeros((2, 2, 3), np.uint8))
+
+
+def test_what_a_killed_process_left_in_the_cache_goes(virtual, tmp_path):
+    files = ChunkFiles(tmp_path).of(virtual.provenance)
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    files.put(0, 0, pixels)
+    old, new = (tmp_path / files._key / f"{name}.part" for name in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    files.put(0, 1, pixels)
+    # The other may be being written just now.
+    assert (old.exists(), new.exists()) == (False, True)
+    assert files.size() == sum(path.stat().st_size for path in tmp_path.rglob("*.npz"))
 
 
 def test_bad_stores_are_one_line(slide, store, tmp_path):

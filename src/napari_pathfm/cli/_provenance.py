@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from napari_pathfm.cli._bar import progress_bar
 from napari_pathfm.cli._options import (
@@ -19,6 +19,10 @@ from napari_pathfm.errors import PathfmError
 
 if TYPE_CHECKING:
     import argparse
+    from contextlib import ExitStack
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from napari_pathfm.generators import Provenance, SyntheticImage
     from napari_pathfm.slides import Slide
@@ -82,14 +86,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from napari_pathfm.exports import read_synthetic
+    from contextlib import ExitStack
 
-    image = read_synthetic(options.file)
-    if image.provenance.condition_sha256 is None:
-        report = _compare(options, image, None)
-    else:
-        with _open(options, image) as slide:
-            report = _compare(options, image, slide)
+    with ExitStack() as opened:
+        image = _image(options.file, opened)
+        slide = None
+        if image.provenance.condition_sha256 is not None:
+            slide = opened.enter_context(_open(options, image))
+        report = _compare(options, image, slide)
     if report["identical"]:
         line = "made again, byte for byte the same"
     elif not report["same_condition"]:
@@ -101,6 +105,39 @@ def _verify(options: argparse.Namespace) -> int:
         )
     show(report, [f"{options.file}: {line}"], as_json=options.json)
     return 0 if report["identical"] else 1
+
+
+def _image(file: Path, opened: ExitStack) -> SyntheticImage:
+    """Read what is to be made again; a virtual slide part by part, when asked."""
+    from napari_pathfm.exports import read_provenance, read_synthetic
+    from napari_pathfm.generators import Provenance, SyntheticImage
+    from napari_pathfm.slides import open_slide
+
+    told = read_provenance(file)
+    if not (
+        isinstance(told, Provenance) and told.action == "virtual" and file.is_file()
+    ):
+        return read_synthetic(file)
+    picture = opened.enter_context(open_slide(file))
+    return SyntheticImage(cast("Any", _Parts(picture)), told)
+
+
+class _Parts:
+    """Pixels of a picture that is read as slides are: it may be as large as one."""
+
+    def __init__(self, picture: Slide) -> None:
+        width, height = picture.dimensions
+        self.shape = (height, width, 3)
+        self._picture = picture
+
+    def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.uint8]:
+        rows, columns = key
+        return self._picture.read(
+            columns.start,
+            rows.start,
+            columns.stop - columns.start,
+            rows.stop - rows.start,
+        )
 
 
 def _compare(

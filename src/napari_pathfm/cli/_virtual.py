@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> None:
             slide,
             store,
             generator,
-            files=ChunkFiles(parts_folder(options.out), sys.maxsize),
+            files=ChunkFiles(parts_folder(options.out), None, needed=True),
             **settings_of(options),
         )
         part = virtual.part(area)

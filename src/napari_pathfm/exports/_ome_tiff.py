@@ -113,8 +113,14 @@ def _tiles(level: Any) -> Iterator[NDArray[np.uint8]]:
             yield tile
 
 
-def read_ome_tiff(path: PathLike) -> PlacedPixels:
+def read_ome_tiff(path: PathLike, *, decode: bool = True) -> PlacedPixels:
     """Read what `write_ome_tiff` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+    decode : bool
+        Whether the pixels are wanted; otherwise they are nought, and take no memory.
 
     Raises
     ------
@@ -126,7 +132,15 @@ def read_ome_tiff(path: PathLike) -> PlacedPixels:
     try:
         with tifffile.TiffFile(path) as tif:
             document = tif.ome_metadata
-            pixels = tif.series[0].asarray() if _namespace(document) else None
+            pixels = None
+            if _namespace(document):
+                series = tif.series[0]
+                nought = np.zeros((), series.dtype)
+                pixels = (
+                    series.asarray()
+                    if decode
+                    else np.broadcast_to(nought, series.shape)
+                )
     except Exception as error:  # damage leads tifffile and its codecs anywhere
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise PathfmError(f"{path} cannot be read: {reason}.") from error

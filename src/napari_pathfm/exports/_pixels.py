@@ -72,8 +72,14 @@ def write_each(path: PathLike, pictures: Sequence[PlacedPixels]) -> list[Path]:
     return files
 
 
-def read_pixels(path: PathLike) -> PlacedPixels:
+def read_pixels(path: PathLike, *, decode: bool = True) -> PlacedPixels:
     """Read heatmaps or synthetic tissue that `write_pixels` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+    decode : bool
+        Whether the pixels are wanted; otherwise those of a TIFF are nought.
 
     Raises
     ------
@@ -82,7 +88,7 @@ def read_pixels(path: PathLike) -> PlacedPixels:
     """
     if Path(path).is_dir():
         return _ome_zarr.read_ome_zarr(path)
-    return _ome_tiff.read_ome_tiff(path)
+    return _ome_tiff.read_ome_tiff(path, decode=decode)
 
 
 def read_heatmaps(path: PathLike) -> list[Heatmap]:

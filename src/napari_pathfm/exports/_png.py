@@ -76,7 +76,7 @@ def read_provenance(path: PathLike) -> Provenance | list[Provenance]:
     """
     from napari_pathfm.generators import Provenance
 
-    text, _ = _read(path)
+    text, _ = _read(path, decode=False)
     try:
         found: Any = json.loads(text)
         if isinstance(found, list):
@@ -106,8 +106,8 @@ def read_synthetic(path: PathLike) -> SyntheticImage:
     return SyntheticImage(_read(path)[1], found)
 
 
-def _read(path: PathLike) -> tuple[str, npt.NDArray[np.uint8]]:
-    """Give the provenance's text, and the pixels."""
+def _read(path: PathLike, *, decode: bool = True) -> tuple[str, npt.NDArray[np.uint8]]:
+    """Give the provenance's text, and the pixels; of a TIFF only where wanted."""
     from PIL import Image, UnidentifiedImageError
 
     name = Path(path)
@@ -115,7 +115,7 @@ def _read(path: PathLike) -> tuple[str, npt.NDArray[np.uint8]]:
     from napari_pathfm.exports._pixels import PIXEL_SUFFIXES, read_pixels
 
     if name.name.lower().endswith(PIXEL_SUFFIXES):
-        placed = read_pixels(name)
+        placed = read_pixels(name, decode=decode)
         if placed.kind != "synthetic":
             raise PathfmError(f"{name} holds heatmaps and no synthetic tissue.")
         return json.dumps(placed.provenance[0]), placed.pixels

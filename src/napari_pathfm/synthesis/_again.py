@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_pathfm.errors import PathfmError
-from napari_pathfm.generators import SyntheticImage
 from napari_pathfm.synthesis._extend import extend
 from napari_pathfm.synthesis._repair import repair
 from napari_pathfm.synthesis._twin import twin
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         Generator,
         OnStep,
         Provenance,
+        SyntheticImage,
     )
     from napari_pathfm.slides import Slide
 
@@ -86,8 +86,8 @@ def virtual_again(
     store: EmbeddingStore,
     *,
     on_step: OnStep | None = None,
-) -> SyntheticImage:
-    """Make a part of a virtual slide once more.
+) -> VirtualSlide:
+    """Lay a virtual slide out once more; what is asked of it is made then.
 
     Raises
     ------
@@ -99,7 +99,6 @@ def virtual_again(
     if provenance.box is None:
         raise PathfmError("the provenance does not say its 'box'")
     _same_scale(provenance, slide, generator)
-    check_virtual(provenance)
     virtual = VirtualSlide(
         slide,
         store,
@@ -110,9 +109,8 @@ def virtual_again(
         sampler=provenance.sampler,
         on_step=on_step,
     )
-    part = virtual.part(provenance.box)
-    pixels = virtual.read(*part, on_step=on_step)
-    return SyntheticImage(pixels, virtual.provenance_of(part))
+    check_virtual(provenance, virtual.window_step)
+    return virtual
 
 
 def _said(provenance: Provenance, name: str) -> Any:

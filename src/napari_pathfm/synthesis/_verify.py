@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from napari_pathfm.encoders import Encoder
     from napari_pathfm.generators import Generator, OnStep, Provenance
     from napari_pathfm.slides import Slide
+    from napari_pathfm.synthesis._virtual import VirtualSlide
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def verify(
     Parameters
     ----------
     pixels : ndarray
-        uint8 ``(h, w, 3)``.
+        uint8 ``(h, w, 3)``; of a virtual slide, anything that has this shape and gives
+        such an array when it is sliced, for it may be larger than memory.
     provenance : Provenance
         What the image says of itself.
     generator : Generator
@@ -95,7 +97,8 @@ def verify(
                 "needed to make it again (--slide, --store)"
             )
         _same("slide's fingerprint", provenance.slide_fingerprint, slide.fingerprint)
-        made = virtual_again(provenance, slide, generator, store, on_step=on_step)
+        virtual = virtual_again(provenance, slide, generator, store, on_step=on_step)
+        return _compared(pixels, provenance, virtual, on_step)
     elif slide is None or encoder is None:
         if placed or provenance.condition_sha256 is not None:
             raise PathfmError(
@@ -119,17 +122,40 @@ def verify(
             on_step=on_step,
         )[0].pixels
         told = None if condition is None else condition_hash(condition[0])
-    if again.shape != pixels.shape:
-        raise PathfmError(
-            f"the image has {pixels.shape[1]} x {pixels.shape[0]} px and comes out "
-            f"with {again.shape[1]} x {again.shape[0]}: it was resized since"
-        )
+    _same_shape(pixels.shape, again.shape)
     difference = np.abs(again.astype(np.int16) - pixels.astype(np.int16))
     return Verification(
         identical=not difference.any(),
         max_difference=int(difference.max(initial=0)),
         same_condition=told == provenance.condition_sha256,
     )
+
+
+def _compared(
+    pixels: Any, provenance: Provenance, virtual: VirtualSlide, on_step: OnStep | None
+) -> Verification:
+    """Compare chunk by chunk: a whole slide does not fit into memory."""
+    x, y, width, height = virtual.part(provenance.box or (0.0, 0.0, 0.0, 0.0))
+    _same_shape(pixels.shape, (height, width, 3))
+    side, worst = virtual.chunk_px, 0
+    for chunk in virtual.chunks_of((x, y, width, height)):
+        top, left = max(y, chunk.row * side), max(x, chunk.column * side)
+        bottom = min(y + height, (chunk.row + 1) * side)
+        right = min(x + width, (chunk.column + 1) * side)
+        again = virtual.read(left, top, right - left, bottom - top, on_step)
+        there = np.asarray(pixels[top - y : bottom - y, left - x : right - x])
+        difference = np.abs(again.astype(np.int16) - there.astype(np.int16))
+        worst = max(worst, int(difference.max(initial=0)))
+    told = virtual.provenance.condition_sha256
+    return Verification(worst == 0, worst, told == provenance.condition_sha256)
+
+
+def _same_shape(there: tuple[int, ...], again: tuple[int, ...]) -> None:
+    if there != again:
+        raise PathfmError(
+            f"the image has {there[1]} x {there[0]} px and comes out "
+            f"with {again[1]} x {again[0]}: it was resized since"
+        )
 
 
 def condition_of(

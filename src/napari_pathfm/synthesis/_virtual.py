@@ -184,6 +184,11 @@ class VirtualSlide(ChunkLayout):
             return None
         return self._files.get(chunk.row, chunk.column, (*self.size_of(chunk), 3))
 
+    @property
+    def kept_bytes(self) -> int:
+        """What the chunks that were made before take on the disk."""
+        return 0 if self._files is None else self._files.size()
+
     def make(self, chunk: Chunk, on_step: OnStep | None = None) -> NDArray[np.uint8]:
         """Make a chunk, or give the one that was made before.
 

@@ -69,6 +69,11 @@ class ChunkLayout:
         )
         self._glass: dict[Chunk, bool] = {}
 
+    @property
+    def window_step(self) -> int:
+        """Latent cells from one window to the next."""
+        return self._step
+
     def all_chunks(self) -> Iterator[Chunk]:
         """Go through the chunks row by row."""
         for row in range(self.chunks[0]):
@@ -128,15 +133,22 @@ class ChunkLayout:
         return self._conditions.at(x, y)
 
 
-def check_virtual(provenance: Provenance) -> None:
+def check_virtual(provenance: Provenance, step: int) -> None:
     """Refuse a virtual slide that was laid out as this version does not.
+
+    Parameters
+    ----------
+    provenance : Provenance
+        What it says of itself.
+    step : int
+        Cells from one window to the next, as they would be now.
 
     Raises
     ------
     PathfmError
         Naming what differs.
     """
-    for name, here in (("chunk", CHUNK), ("margin", MARGIN)):
+    for name, here in (("chunk", CHUNK), ("margin", MARGIN), ("window_step", step)):
         told = provenance.details.get(name)
         if told != here:
             raise PathfmError(
