@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # The widest label of any section ("Pixel size", "Generator"), so that fields of
 # different sections stand under each other.
 _LABEL_WIDTH = 74
+# napari asks for 70 px of digits in every number, which with two in a row makes the panel
+# a third of a small screen; six digits fit into this.
+_NUMBER_STYLE = "QAbstractSpinBox { min-width: 34px; padding: 1px 4px; }"
 
 
 class Section(QWidget):
@@ -77,7 +80,7 @@ class Combo(QComboBox):
         self.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self.setMinimumContentsLength(8)
+        self.setMinimumContentsLength(6)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def wheelEvent(self, event: QWheelEvent | None) -> None:
@@ -91,6 +94,7 @@ class Number(QSpinBox):
     def __init__(self, low: int, high: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setRange(low, high)
+        self.setStyleSheet(_NUMBER_STYLE)
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
@@ -114,6 +118,7 @@ class Decimal(QDoubleSpinBox):
         self.setDecimals(decimals)
         self.setRange(low, high)
         self.setSingleStep(step)
+        self.setStyleSheet(_NUMBER_STYLE)
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 

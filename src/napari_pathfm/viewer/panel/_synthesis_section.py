@@ -53,7 +53,7 @@ class SynthesisSection(Section):
         self.steps = Number(1, 1000)
         self.guidance = Decimal(0.0, 20.0, 1, 0.5)
         self.preset = Combo()
-        self.preset.addItem("As published", "paper")
+        self.preset.addItem("Published", "paper")
         self.preset.addItem("Fast", "fast")
         self.origin = Combo()
         for text, name in _ORIGINS:
