@@ -39,6 +39,10 @@ class StoreError(PathfmError):
     """An embedding store is missing, unfinished, damaged, or of another provenance."""
 
 
+class IncomparableError(StoreError):
+    """Vectors of two stores come from different models, or nobody knows."""
+
+
 class LabelError(PathfmError):
     """Labels are missing, too few, or contradict each other."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,41 @@ def test_search_answers_and_writes_a_table(store, tmp_path, capsys):
     assert len(table.read_text().splitlines()) == 6
     assert main(run) == 0
     assert store.name in capsys.readouterr().out.splitlines()[0]
+
+
+def test_search_goes_on_without_what_cannot_be_read(store, tmp_path, capsys):
+    shutil.copytree(store, tmp_path / "copy.zarr")
+    (tmp_path / "bad.zarr").mkdir()
+    (tmp_path / "bad.zarr" / "zarr.json").write_text("{")
+    run = ["search", str(store), "--at", "1200,1900", "--n", "5", "--json"]
+    assert main([*run, "--among", str(tmp_path), str(store)]) == 0
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    (left,) = report["left_out"]
+    assert left.endswith("bad.zarr")
+    assert "left out: " in printed.err
+    assert "bad.zarr is no embedding store" in printed.err
+    # The copy is of the same slide: its tiles are no other tiles.
+    assert main(run) == 0
+    places = [[(h["x"], h["y"]) for h in r["hits"]] for r in (report, told(capsys))]
+    assert places[0] == places[1]
+    assert main([*run, "--among", str(tmp_path), "--others"]) == 0
+    assert told(capsys)["hits"] == []
+
+
+def test_an_index_is_built_and_searched(store, tmp_path, capsys):
+    pytest.importorskip("usearch", reason="usearch is not installed: [index]")
+    file = tmp_path / "study.index"
+    assert main(["index", str(store.parent), "--out", str(file)]) == 0
+    assert "tiles of 1 store" in capsys.readouterr().out
+    run = ["search", str(store), "--at", "1200,1900", "--n", "5", "--json"]
+    assert main(run) == 0
+    exact = told(capsys)["hits"]
+    assert main([*run, "--index", str(file)]) == 0
+    found = told(capsys)["hits"]
+    assert [(h["x"], h["y"]) for h in found] == [(h["x"], h["y"]) for h in exact]
+    assert main([*run, "--index", str(tmp_path / "no.index")]) == 1
+    assert "build it with `napari-pathfm index" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

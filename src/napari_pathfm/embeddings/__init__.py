@@ -6,11 +6,13 @@ from napari_pathfm.embeddings._cluster import (
     threads_for,
 )
 from napari_pathfm.embeddings._entries import SlideEntry, slide_entries
+from napari_pathfm.embeddings._found import find_stores
 from napari_pathfm.embeddings._import import import_features
 from napari_pathfm.embeddings._many import RunSettings, embed_slides
 from napari_pathfm.embeddings._many_on_cluster import embed_slides_on
 from napari_pathfm.embeddings._provenance import (
     check_comparable,
+    comparable_facts,
     fits_slide,
     slide_attrs,
 )
@@ -27,9 +29,11 @@ __all__ = [
     "SlideReport",
     "check_comparable",
     "cluster_client",
+    "comparable_facts",
     "embed_slide",
     "embed_slides",
     "embed_slides_on",
+    "find_stores",
     "fits_slide",
     "import_features",
     "open_store",

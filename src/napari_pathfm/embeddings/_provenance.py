@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.embeddings._store import FORMAT, VERSION
-from napari_pathfm.errors import StoreError
+from napari_pathfm.errors import IncomparableError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +103,11 @@ _COMPARABLE = (
 )
 
 
+def comparable_facts(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what `check_comparable` asks of a store, and no more."""
+    return {key: attrs.get(key) for key in (*_COMPARABLE, "encoder_spec")}
+
+
 def check_comparable(
     first: Mapping[str, Any], second: Mapping[str, Any], names: tuple[str, str]
 ) -> None:
@@ -120,14 +125,14 @@ def check_comparable(
 
     Raises
     ------
-    StoreError
+    IncomparableError
         Naming what differs or is unknown.
     """
     for key in _COMPARABLE:
         ours, theirs = first.get(key), second.get(key)
         for name, value in zip(names, (ours, theirs), strict=True):
             if value is None or value == "unknown":
-                raise StoreError(
+                raise IncomparableError(
                     f"{name} does not say its {_IDENTITY[key]}: it can be "
                     "compared with nothing else"
                 )
@@ -136,13 +141,13 @@ def check_comparable(
         else:
             same = ours == theirs
         if not same:
-            raise StoreError(
+            raise IncomparableError(
                 f"{names[0]} and {names[1]} cannot be compared: another "
                 f"{_IDENTITY[key]} ({_short(ours)} and {_short(theirs)})"
             )
     # Encoders of the catalogue have none.
     if first.get("encoder_spec") != second.get("encoder_spec"):
-        raise StoreError(
+        raise IncomparableError(
             f"{names[0]} and {names[1]} cannot be compared: another "
             f"{_IDENTITY['encoder_spec']}"
         )

@@ -12,6 +12,7 @@ lists the tiles that could not be read; their features are NaN and they are not 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,6 +89,29 @@ class EmbeddingStore:
     def features(self) -> NDArray[np.float16]:
         """float16 ``(N, D)``: what stands for each tile; zero where not done."""
         return np.asarray(self._array("features")[:])
+
+    def __len__(self) -> int:
+        """Count the tiles, done or not."""
+        return int(self._array("features").shape[0])
+
+    def features_of(self, rows: slice | NDArray[np.int64]) -> NDArray[np.float16]:
+        """Read the features of some rows and no others: float16 ``(n, D)``."""
+        array = self._array("features")
+        if isinstance(rows, slice):
+            return np.asarray(array[rows])
+        return np.asarray(array.get_orthogonal_selection((rows, slice(None))))
+
+    @property
+    def stamp(self) -> str:
+        """Hex that changes when the store is made anew or more of it is embedded.
+
+        Taken of two small files: what describes the store, and which rows are done.
+        """
+        digest = hashlib.sha256((self.path / "zarr.json").read_bytes())
+        folder = self.path / "done" / "c"
+        for file in sorted(folder.iterdir()) if folder.is_dir() else ():
+            digest.update(file.read_bytes())
+        return digest.hexdigest()
 
     @property
     def patches(self) -> zarr.Array[Any] | None:

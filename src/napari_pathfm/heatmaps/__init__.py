@@ -16,6 +16,7 @@ from napari_pathfm.heatmaps._few_shot_file import load_few_shot, save_few_shot
 from napari_pathfm.heatmaps._heatmap import Heatmap, on_grid
 from napari_pathfm.heatmaps._places import rows_at
 from napari_pathfm.heatmaps._search import Hit, search
+from napari_pathfm.heatmaps._search_index import SearchIndex, build_index, open_index
 from napari_pathfm.heatmaps._similarity import similarity
 from napari_pathfm.heatmaps._suggest import label_next
 from napari_pathfm.heatmaps._unlabelled import clusters, components, outliers
@@ -31,10 +32,12 @@ __all__ = [
     "Heatmap",
     "Hit",
     "LabelledTiles",
+    "SearchIndex",
     "TissueClass",
     "UnitVectors",
     "Validation",
     "attention",
+    "build_index",
     "classes_named",
     "clusters",
     "components",
@@ -44,6 +47,7 @@ __all__ = [
     "label_places",
     "load_few_shot",
     "on_grid",
+    "open_index",
     "outliers",
     "rows_at",
     "save_few_shot",

@@ -15,6 +15,18 @@ def switched_on(group: str, key: str) -> bool:
     return _read(group, key) is not False
 
 
+def prefer(group: str, key: str, value: str) -> None:
+    """Keep a text for later windows too, as the preferences' own form does."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        settings = get_plugin_settings(PLUGIN)
+    except (KeyError, ValueError):
+        # Run from source without being installed: there is nowhere to keep it.
+        return
+    setattr(getattr(settings, group), key, value)
+
+
 def _read(group: str, key: str) -> object:
     from napari.settings import get_plugin_settings
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import (
     QCheckBox,
-    QGridLayout,
     QHBoxLayout,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_pathfm.viewer.panel._forms import Combo, quietly, small_button
-from napari_pathfm.viewer.panel._tile_button import TileButton
+from napari_pathfm.viewer.panel._tile_button import TileGrid
 from napari_pathfm.viewer.session._gallery import COUNT
 
 if TYPE_CHECKING:
     from napari_pathfm.viewer.session import Gallery
-
-_COLUMNS = 6
 
 
 class GalleryRow(QWidget):
@@ -44,16 +40,7 @@ class GalleryRow(QWidget):
         top.addWidget(self.show_tiles)
         top.addWidget(self.which, 1)
         top.addWidget(self.annotate)
-        self.tiles = QWidget()
-        grid = QGridLayout(self.tiles)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(2)
-        self.buttons = [
-            TileButton(partial(gallery.go, index)) for index in range(COUNT)
-        ]
-        grid.setColumnStretch(_COLUMNS, 1)
-        for index, button in enumerate(self.buttons):
-            grid.addWidget(button, *divmod(index, _COLUMNS))
+        self.tiles = TileGrid(COUNT, gallery.go)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -73,18 +60,15 @@ class GalleryRow(QWidget):
             self.which.setCurrentIndex(int(gallery.lowest))
         self.setVisible(gallery.possible or gallery.shown)
         pictures = gallery.pictures if gallery.shown else []
-        self.tiles.setVisible(bool(pictures))
+        self.tiles.show_count(len(pictures))
         self.which.setEnabled(gallery.shown)
         self.annotate.setEnabled(bool(pictures))
-        for index, button in enumerate(self.buttons):
-            button.setVisible(index < len(pictures))
-            if index < len(pictures):
-                found, pixels = pictures[index]
-                button.show_tile(
-                    pixels,
-                    f"Similarity {found.value:.2f} at x {found.x:,.0f}, "
-                    f"y {found.y:,.0f} px. Click to go there.",
-                )
+        for (found, pixels), button in zip(pictures, self.tiles.buttons, strict=False):
+            button.show_tile(
+                pixels,
+                f"Similarity {found.value:.2f} at x {found.x:,.0f}, "
+                f"y {found.y:,.0f} px. Click to go there.",
+            )
 
     def shut(self) -> None:
         """Hear no more of the gallery."""

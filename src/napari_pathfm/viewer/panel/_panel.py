@@ -129,6 +129,7 @@ class ModelsPanel(QWidget):
         self.tool.close()
         self.classes.shut()
         self.similarity.gallery.shut()
+        self.similarity.across.shut()
         self.synthesis.fidelity.shut()
         self.synthesis.compare.shut()
         self.sessions.shut()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
+from napari_pathfm.viewer.panel._across_row import AcrossRow
 from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
 from napari_pathfm.viewer.panel._forms import (
     Combo,
@@ -61,6 +62,7 @@ class SimilaritySection(Section):
         self.draw_unlike.setToolTip("Draw around tissue that it should not be like.")
         self.progress = ProgressRow()
         self.gallery = GalleryRow(session.gallery)
+        self.across = AcrossRow(session.across)
         self.store = Eliding()
 
         layout = form()
@@ -97,6 +99,7 @@ class SimilaritySection(Section):
         self.body.addLayout(below)
         self.body.addWidget(self.progress)
         self.body.addWidget(self.gallery)
+        self.body.addWidget(self.across)
         self._list_steps()
 
         self.encoder.currentIndexChanged.connect(self._on_encoder)
@@ -127,6 +130,7 @@ class SimilaritySection(Section):
             "" if path is None else f"Embeddings are kept here and used again:\n{path}"
         )
         self.gallery.refresh()
+        self.across.refresh()
         self.refresh_prompts()
 
     def refresh_prompts(self) -> None:

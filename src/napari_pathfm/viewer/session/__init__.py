@@ -1,5 +1,6 @@
 """The plugin's state and what can be done with it, without Qt."""
 
+from napari_pathfm.viewer.session._across import Across
 from napari_pathfm.viewer.session._autosave import Autosave, Recovery
 from napari_pathfm.viewer.session._class_list import ClassList
 from napari_pathfm.viewer.session._classes import Classes
@@ -31,6 +32,7 @@ __all__ = [
     "MOST_CHUNKS",
     "OVERLAPS",
     "SUFFIX",
+    "Across",
     "Autosave",
     "Box",
     "Bulk",

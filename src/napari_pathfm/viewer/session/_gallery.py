@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_pathfm.heatmaps import Found, Heatmap
+    from napari_pathfm.slides import Slide
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
@@ -23,6 +24,22 @@ if TYPE_CHECKING:
 COUNT = 12
 # Side of a picture in pixels.
 _SIDE = 56
+
+
+def small_picture(slide: Slide, x: float, y: float, side: float) -> NDArray[np.uint8]:
+    """Read what is around a level-0 point as uint8 ``(56, 56, 3)``.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its pixel size is known.
+    x, y : float
+        The centre.
+    side : float
+        Of what is read, in level-0 pixels.
+    """
+    mpp = side * slide.require_mpp() / _SIDE
+    return slide.read(x - side / 2, y - side / 2, _SIDE, _SIDE, mpp=mpp)
 
 
 class Picture(NamedTuple):
@@ -113,15 +130,8 @@ class Gallery:
             from napari_pathfm.heatmaps import extremes
 
             found = extremes(heatmap, COUNT, lowest=lowest)
-            mpp = side * slide.require_mpp() / _SIDE
             return [
-                Picture(
-                    one,
-                    slide.read(
-                        one.x - side / 2, one.y - side / 2, _SIDE, _SIDE, mpp=mpp
-                    ),
-                )
-                for one in found
+                Picture(one, small_picture(slide, one.x, one.y, side)) for one in found
             ]
 
         self._job = Job("Reading tiles")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError, SessionError
+from napari_pathfm.viewer.session._across import AcrossSection
 from napari_pathfm.viewer.session._class_section import ClassesSection
 from napari_pathfm.viewer.session._sections import (
     PromptsSection,
@@ -35,6 +36,7 @@ SECTIONS: tuple[Section, ...] = (
     LayersSection(),
     PromptsSection(),
     ClassesSection(),
+    AcrossSection(),
     ViewSection(),
 )
 

@@ -14,6 +14,7 @@ from napari_pathfm.errors import PathfmError
 from napari_pathfm.viewer._cache import cache_folder
 from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
+from napari_pathfm.viewer.session._across import Across
 from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._compare import Compare
 from napari_pathfm.viewer.session._fidelity import Fidelity
@@ -93,6 +94,7 @@ class Session:
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
         self.gallery = Gallery(self)
+        self.across = Across(self)
         self.regions = Regions(self)
         self.classes = Classes(self)
         self.synthesis = Synthesis(self)

@@ -13,6 +13,9 @@ from napari_pathfm.viewer._metadata import layers_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._session_file import Bulk
 
@@ -67,7 +70,8 @@ class SlidesSection:
                 yield f"The slide {path.name} was found at {path}."
             folders.append(path.parent)
             own = one["mpp"] if one["mpp_source"] == "user" else None
-            _add(session, path, own, one)
+            shown = {key: one[key] for key in ("name", "visible", "opacity")}
+            add_slide(session.viewer, path, own, **shown)
 
 
 def find_slide(facts: dict[str, Any], folders: Iterable[Path]) -> Path | None:
@@ -104,14 +108,30 @@ def _candidates(facts: dict[str, Any], folders: list[Path]) -> Iterator[Path]:
         yield from same[:_MOST_TRIED]
 
 
-def _add(
-    session: Session, path: Path, mpp: float | None, facts: dict[str, Any]
-) -> None:
+def add_slide(
+    viewer: ViewerModel, path: Path, mpp: float | None, **shown: Any
+) -> Layer:
+    """Open a slide as the reader does, which File > Open asks.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    path : Path
+    mpp : float or None
+        Micrometres per level-0 pixel, where a person has said so.
+    **shown
+        How its layer is shown, as napari calls it.
+
+    Raises
+    ------
+    SlideError
+        It cannot be opened.
+    """
     from napari_pathfm.viewer._reader import slide_layer_data
 
     data, keywords, _ = slide_layer_data(open_slide(path, mpp=mpp))
-    keywords |= {key: facts[key] for key in ("name", "visible", "opacity")}
-    session.viewer.add_image(data, **keywords)
+    layer: Layer = viewer.add_image(data, **keywords | shown)
+    return layer
 
 
 def _checked(facts: Any) -> dict[str, Any]:
