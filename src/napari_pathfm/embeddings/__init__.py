@@ -18,9 +18,15 @@ from napari_pathfm.embeddings._provenance import (
 )
 from napari_pathfm.embeddings._report import SlideReport, summary
 from napari_pathfm.embeddings._run import embed_slide, store_path
-from napari_pathfm.embeddings._store import EmbeddingStore, FailedTile, open_store
+from napari_pathfm.embeddings._store import (
+    FORMAT,
+    EmbeddingStore,
+    FailedTile,
+    open_store,
+)
 
 __all__ = [
+    "FORMAT",
     "EmbeddingStore",
     "EncoderRecipe",
     "FailedTile",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.viewer._pictures_reader import is_picture, read_picture
+from napari_pathfm.viewer._stores_reader import is_store, read_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,7 +48,7 @@ _NOTHING: list[LayerData] = [(None,)]
 
 
 def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
-    """Tell napari whether a path is a slide, or a picture that this program wrote.
+    """Tell napari whether a path is a slide, or a picture or store of this program.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
     suffix = file.suffix.lower()
     if suffix in (".tif", ".tiff", ".zarr") and is_picture(file):
         return read_picture
+    if suffix == ".zarr" and is_store(file):
+        return read_store
     if file.is_dir():
         return read_slide if suffix == ".zarr" and _is_slide(file) else None
     if suffix in _SLIDE_SUFFIXES:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 # The widest label of any section ("Pixel size", "Generator"), so that fields of
 # different sections stand under each other.
 _LABEL_WIDTH = 74
-# napari asks for 70 px of digits in every number, which with two in a row makes the panel
-# a third of a small screen; six digits fit into this.
+# napari asks for 70 px of digits in every number, which with two in a row makes the
+# panel a third of a small screen; six digits fit into this.
 _NUMBER_STYLE = "QAbstractSpinBox { min-width: 34px; padding: 1px 4px; }"
 
 

@@ -10,7 +10,6 @@ from napari_pathfm.viewer.panel._across_row import AcrossRow
 from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
 from napari_pathfm.viewer.panel._forms import (
     Combo,
-    Eliding,
     Section,
     add_row,
     form,
@@ -21,6 +20,7 @@ from napari_pathfm.viewer.panel._forms import (
 )
 from napari_pathfm.viewer.panel._gallery_row import GalleryRow
 from napari_pathfm.viewer.panel._progress_row import ProgressRow
+from napari_pathfm.viewer.panel._store_row import StoreRow
 from napari_pathfm.viewer.session import OVERLAPS
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SimilaritySection(Section):
         self.progress = ProgressRow()
         self.gallery = GalleryRow(session.gallery)
         self.across = AcrossRow(session.across)
-        self.store = Eliding()
+        self.store = StoreRow(session)
 
         layout = form()
         self.check = DoctorButton(
@@ -124,11 +124,7 @@ class SimilaritySection(Section):
         ready = state is not None and state.mpp is not None
         self.tool.setEnabled(ready)
         self.progress.show_job(similarity.job)
-        path = similarity.store_path
-        self.store.setText("" if path is None else path.name)
-        self.store.setToolTip(
-            "" if path is None else f"Embeddings are kept here and used again:\n{path}"
-        )
+        self.store.refresh()
         self.gallery.refresh()
         self.across.refresh()
         self.refresh_prompts()

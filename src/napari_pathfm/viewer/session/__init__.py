@@ -6,6 +6,7 @@ from napari_pathfm.viewer.session._class_list import ClassList
 from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._doctor import Doctor
 from napari_pathfm.viewer.session._gallery import Gallery
+from napari_pathfm.viewer.session._given_store import GivenStores, name_store
 from napari_pathfm.viewer.session._jobs import (
     InlineRunner,
     Job,
@@ -21,9 +22,10 @@ from napari_pathfm.viewer.session._repairs import Repairs, Twins
 from napari_pathfm.viewer.session._sections import Section
 from napari_pathfm.viewer.session._session import Session
 from napari_pathfm.viewer.session._session_file import SUFFIX, Bulk, read_session
-from napari_pathfm.viewer.session._similarity import OVERLAPS, Similarity
+from napari_pathfm.viewer.session._similarity import Similarity
 from napari_pathfm.viewer.session._slide_state import SlideState
 from napari_pathfm.viewer.session._steering import Steering
+from napari_pathfm.viewer.session._store_files import OVERLAPS
 from napari_pathfm.viewer.session._synthesis import Synthesis
 from napari_pathfm.viewer.session._tissue import Tissue
 from napari_pathfm.viewer.session._virtual import MOST_CHUNKS, Virtual
@@ -42,6 +44,7 @@ __all__ = [
     "Classes",
     "Doctor",
     "Gallery",
+    "GivenStores",
     "InlineRunner",
     "Job",
     "Models",
@@ -64,5 +67,6 @@ __all__ = [
     "Twins",
     "Virtual",
     "carry_out",
+    "name_store",
     "read_session",
 ]

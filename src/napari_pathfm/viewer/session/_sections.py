@@ -97,7 +97,7 @@ class SettingsSection:
 
     def read(self, session: Session, data: Any, bulk: Bulk) -> Iterable[str]:
         """Set the panel; a model that is not in the catalogue is told."""
-        from napari_pathfm.viewer.session._similarity import OVERLAPS
+        from napari_pathfm.viewer.session._store_files import OVERLAPS
 
         models = session.models
         similarity, synthesis = data["similarity"], data["synthesis"]

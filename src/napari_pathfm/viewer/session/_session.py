@@ -19,6 +19,7 @@ from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._compare import Compare
 from napari_pathfm.viewer.session._fidelity import Fidelity
 from napari_pathfm.viewer.session._gallery import Gallery
+from napari_pathfm.viewer.session._given_store import GivenStores
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._overview import Overview
@@ -93,6 +94,7 @@ class Session:
         self.unknown_sections: dict[str, Any] = {}
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
+        self.stores = GivenStores(self)
         self.gallery = Gallery(self)
         self.across = Across(self)
         self.regions = Regions(self)
@@ -127,6 +129,8 @@ class Session:
         self.overview.close()
         for prompt_layer in self._prompt_layers.values():
             prompt_layer.close()
+        for state in self._states.values():
+            self.stores.release(state)
         self._prompt_layers.clear()
         self._states.clear()
         self.current = None
@@ -281,10 +285,12 @@ class Session:
         if waiting := self.waiting_prompts.pop(state.fingerprint, None):
             state.prompts.replace(Prompt(*prompt) for prompt in waiting)
         state.prompts.changed.connect(self._on_prompts)
+        self.stores.follow(state)
         return state
 
     def _forget(self, layer: Layer) -> None:
         state = self._states.pop(layer)
+        self.stores.release(state)
         state.prompts.changed.disconnect(self._on_prompts)
         self._prompt_layers.pop(layer).close()
         self.similarity.forget(state)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError, SessionError
 from napari_pathfm.slides import open_slide
-from napari_pathfm.viewer._metadata import layers_of
+from napari_pathfm.viewer._metadata import entry, layers_of
+from napari_pathfm.viewer.session._given_store import name_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,6 +45,7 @@ class SlidesSection:
                     "name": state.layer.name,
                     "visible": bool(state.layer.visible),
                     "opacity": float(state.layer.opacity),
+                    "store": (entry(state.layer) or {}).get("store"),
                 }
             )
         open_ = {facts["fingerprint"] for facts in kept}
@@ -71,7 +73,9 @@ class SlidesSection:
             folders.append(path.parent)
             own = one["mpp"] if one["mpp_source"] == "user" else None
             shown = {key: one[key] for key in ("name", "visible", "opacity")}
-            add_slide(session.viewer, path, own, **shown)
+            layer = add_slide(session.viewer, path, own, **shown)
+            if one["store"] is not None:
+                name_on(layer, Path(one["store"]))
 
 
 def find_slide(facts: dict[str, Any], folders: Iterable[Path]) -> Path | None:
@@ -139,7 +143,7 @@ def _checked(facts: Any) -> dict[str, Any]:
     mpp, opacity = facts["mpp"], float(facts["opacity"])
     if mpp is not None and not 0.01 <= float(mpp) <= 100:
         raise SessionError(f"{mpp!r} is no pixel size")
-    relative = facts.get("relative")
+    relative, store = facts.get("relative"), facts.get("store")
     return {
         "path": str(facts["path"]),
         "relative": None if relative is None else str(relative),
@@ -149,6 +153,7 @@ def _checked(facts: Any) -> dict[str, Any]:
         "name": str(facts["name"])[:200],
         "visible": bool(facts["visible"]),
         "opacity": min(max(opacity, 0.0), 1.0),
+        "store": None if store is None else str(store),
     }
 
 

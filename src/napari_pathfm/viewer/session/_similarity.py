@@ -10,7 +10,7 @@ from napari_pathfm.viewer._metadata import layers_of
 from napari_pathfm.viewer.session._filling import Filling, Partial, focus_of
 from napari_pathfm.viewer.session._jobs import Job
 from napari_pathfm.viewer.session._slide_layers import remove_layers, show_heatmap
-from napari_pathfm.viewer.session._store_files import StoreKey
+from napari_pathfm.viewer.session._store_files import StoreKey, key_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
-
-# Tiles per tile's side, from quick to fine.
-OVERLAPS = (1, 2, 4)
 
 
 class Similarity:
@@ -81,7 +78,10 @@ class Similarity:
     def store_path(self) -> Path | None:
         """Where the current slide's embeddings are, or will be."""
         key = self._key(self._session.current)
-        return None if key is None else key.path(self._session.cache)
+        if key is None:
+            return None
+        known = self._stores.get(key)
+        return key.path(self._session.cache) if known is None else known.path
 
     @property
     def layer(self) -> Image | None:
@@ -124,6 +124,23 @@ class Similarity:
             self._filling.whole = True
         if state is self._session.current:
             self.refresh()
+
+    def use(self, state: SlideState, store: EmbeddingStore) -> None:
+        """Answer for a slide from a store that a person brings; the settings follow it.
+
+        Raises
+        ------
+        StoreError
+            It is of another slide or pixel size, by an encoder that is not in the
+            catalogue, or of tiles that this panel has no step for.
+        """
+        key = key_of(store, state.slide, self._session.models)
+        self._stores[key] = store
+        if self._vectors is not None and self._vectors[0] == key:
+            self._vectors = None
+        self._encoder, self._overlap = key.encoder, key.overlap
+        self.changed.emit()
+        self.refresh()
 
     def store(self, state: SlideState) -> EmbeddingStore | None:
         """Give a slide's embeddings as far as they are, or None.

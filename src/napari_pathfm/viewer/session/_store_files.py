@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.encoders import Encoder, EncoderSpec
     from napari_pathfm.slides import Slide
+    from napari_pathfm.viewer.session._models import Models
+
+
+# Tiles per tile's side that the panel offers, from quick to fine.
+OVERLAPS = (1, 2, 4)
 
 
 @dataclass(frozen=True)
@@ -109,3 +114,38 @@ def path_for_run(path: Path, encoder: Encoder, slide: Slide) -> Path:
         reading = f"{tail} {slide.reading} {slide.scaled_decode} {slide.icc_applied}"
         tail = hashlib.sha256(reading.encode()).hexdigest()[:12]
     return path.with_name(f"{path.stem}-{tail}{path.suffix}")
+
+
+def key_of(store: EmbeddingStore, slide: Slide, models: Models) -> StoreKey:
+    """Tell what a store that was made elsewhere is to this viewer.
+
+    How its tiles were resized is not asked, as it is of our own: whoever brings a
+    store, perhaps one of another program's features, wants it as it is.
+
+    Raises
+    ------
+    StoreError
+        It is of another slide or pixel size, by an encoder that is not in the
+        catalogue, or of tiles in steps that the panel does not have.
+    """
+    attrs, name = store.attrs, store.path.name
+    if attrs.get("slide_fingerprint") != slide.fingerprint:
+        raise StoreError(f"{name} is of another slide than {slide.name}")
+    if attrs.get("slide_mpp") != slide.mpp:
+        raise StoreError(
+            f"{name} was made at {attrs.get('slide_mpp')} µm/px, and {slide.name} is "
+            f"open at {slide.mpp}: enter the pixel size that is right, or embed again"
+        )
+    encoder = attrs.get("encoder")
+    if encoder not in {choice.name for choice in models.encoder_choices()}:
+        raise StoreError(
+            f"{name} was made by {encoder}, which is not in the catalogue "
+            "(`napari-pathfm models`)"
+        )
+    overlap = store.grid.tile_size / store.grid.stride
+    if not any(abs(overlap / known - 1) < 0.01 for known in OVERLAPS):
+        raise StoreError(
+            f"{name} has {overlap:.3g} tiles per tile's side, and the panel 1, 2 or 4: "
+            "use `napari-pathfm heatmap` for its maps"
+        )
+    return StoreKey.of(slide, models.encoder_spec(encoder), round(overlap))
