@@ -113,6 +113,11 @@ def test_a_tile_opens_its_slide_at_its_place(session, across, elsewhere):
         True,
         *[False] * (1 + len(lying_on_it)),
     ]
+    # The tile is framed; there is nothing of it on the other slide.
+    (frame,) = layers_of(session.viewer.layers, "found")
+    assert entry(frame)["fingerprint"] == state.fingerprint
+    np.testing.assert_allclose(frame.data_to_world(frame.data[0]), state.world(*DARK))
+    np.testing.assert_allclose(frame.size, TILE)
     # Again: it is open already, and what was looked at nearer stays so.
     camera.zoom = 50
     across.go(1)
@@ -120,12 +125,16 @@ def test_a_tile_opens_its_slide_at_its_place(session, across, elsewhere):
     assert camera.zoom == 50
     hit = across.tiles[1].hit
     np.testing.assert_allclose(camera.center[-2:], state.world(hit.x, hit.y))
+    assert layers_of(session.viewer.layers, "found") == [frame]
+    world = frame.data_to_world(frame.data[0])
+    np.testing.assert_allclose(world, camera.center[-2:])
     # What was found stays, and leads back.
     assert across.elsewhere == "drawn"
     across.back()
     assert session.current is first
     assert first.layer.visible
     assert not state.layer.visible
+    assert not frame.visible
     assert [x.visible for x in lying_on_it] == [False, *[True] * (len(lying_on_it) - 1)]
     assert across.elsewhere == ""
     np.testing.assert_allclose(camera.center[-2:], first.world(*DARK))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # A "heatmap" is the panel's own, which follows the prompts; a "map" came from a file.
 # A "virtual" slide is all synthetic, and lazy.
 # "labels" are painted; "classes" are what a classifier makes of them, and a
-# "suggestion" is the tile to label next.
+# "suggestion" is the tile to label next, and "found" the one that a search led to.
 Kind = Literal[
     "slide",
     "tissue",
@@ -32,6 +32,7 @@ Kind = Literal[
     "objects",
     "labels",
     "suggestion",
+    "found",
     "classes",
     "mask",
 ]

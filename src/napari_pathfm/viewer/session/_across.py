@@ -12,6 +12,7 @@ from napari_pathfm.viewer._preferences import prefer, preference
 from napari_pathfm.viewer.session._across_work import LookingAcross
 from napari_pathfm.viewer.session._jobs import Job
 from napari_pathfm.viewer.session._session_slides import add_slide
+from napari_pathfm.viewer.session._slide_layers import outline_tile
 from napari_pathfm.viewer.session._turning import Turning
 
 if TYPE_CHECKING:
@@ -145,6 +146,14 @@ class Across:
         if state is not None:
             self._turning.show(state)
             self._turning.look(state, hit.x, hit.y, facts.side)
+            outline_tile(
+                self._session.viewer,
+                state,
+                "found",
+                "Found",
+                (hit.x, hit.y),
+                facts.side,
+            )
 
     def back(self) -> None:
         """Turn back to what was searched for."""

@@ -36,6 +36,7 @@ _MADE_AGAIN = (
     "labels",
     "classes",
     "suggestion",
+    "found",
 )
 _LAYER_TYPES = ("shapes", "points", "labels")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_pathfm.viewer._metadata import KEY, entry, kind_of, layers_of
+from napari_pathfm.viewer._metadata import KEY, entry, entry_for, kind_of, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
     from napari_pathfm.heatmaps import Heatmap
+    from napari_pathfm.viewer._metadata import Kind
     from napari_pathfm.viewer.session._slide_state import SlideState
 
 # Perceptually uniform, legible to the colour-blind, and far from eosin and
@@ -32,6 +33,7 @@ _ORDER = (
     "classes",
     "labels",
     "suggestion",
+    "found",
     "prompts",
     "preview",
     "synthetic",
@@ -97,6 +99,53 @@ def show_heatmap(viewer: ViewerModel, state: SlideState, heatmap: Heatmap) -> Im
         layer.contrast_limits = limits
     layer.metadata[KEY] = keywords["metadata"][KEY]
     return layer
+
+
+def outline_tile(
+    viewer: ViewerModel,
+    state: SlideState,
+    kind: Kind,
+    name: str,
+    centre: tuple[float, float],
+    side: float,
+) -> None:
+    """Draw a square around a tile, in a layer of that kind that moves between tiles.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+    state : SlideState
+        Whose tile.
+    kind, name : str
+        Of the layer.
+    centre : (x, y)
+        Level-0.
+    side : float
+        In level-0 pixels.
+    """
+    from napari.layers import Points
+
+    # Pixel centres, as the slide's layer has them, under the same scale.
+    data = np.array([(centre[1] - 0.5, centre[0] - 0.5)])
+    found = layers_of(viewer.layers, kind, state.fingerprint)
+    if found:
+        found[0].data = data
+        found[0].size = side
+        return
+    layer = Points(
+        data,
+        name=name,
+        scale=state.layer.scale[-2:],
+        units=state.layer.units[-2:],
+        symbol="square",
+        size=side,
+        face_color="transparent",
+        border_color="yellow",
+        border_width=0.03,
+        metadata=entry_for(kind, entry(state.layer) or {}),
+    )
+    layer.editable = False
+    add_layer(viewer, layer)
 
 
 def remove_layers(viewer: ViewerModel, kind: Any, fingerprint: str) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from psygnal import Signal
 
-from napari_pathfm.viewer._metadata import entry, entry_for, layers_of
-from napari_pathfm.viewer.session._slide_layers import add_layer, remove_layers
+from napari_pathfm.viewer.session._slide_layers import outline_tile, remove_layers
 
 if TYPE_CHECKING:
     from napari_pathfm.viewer._metadata import Kind
@@ -80,7 +79,8 @@ class Suggestion:
             x, y = (float(v) for v in grid.coords[self.row] + grid.tile_size / 2)
             camera = self._session.viewer.scene.camera
             camera.center = (0.0, *state.world(x, y))
-            self._outline(state, x, y, grid.tile_size)
+            viewer = self._session.viewer
+            outline_tile(viewer, state, _KIND, "Label next", (x, y), grid.tile_size)
         self.changed.emit()
 
     def accept(self) -> None:
@@ -105,32 +105,6 @@ class Suggestion:
         if self.row is not None:
             self.row = None
             self.changed.emit()
-
-    def _outline(self, state: SlideState, x: float, y: float, side: float) -> None:
-        """Draw a square around the tile, in a layer that moves from tile to tile."""
-        from napari.layers import Points
-
-        viewer = self._session.viewer
-        # Pixel centres, as the slide's layer has them, under the same scale.
-        data = np.array([(y - 0.5, x - 0.5)])
-        found = layers_of(viewer.layers, _KIND, state.fingerprint)
-        if found:
-            found[0].data = data
-            return
-        layer = Points(
-            data,
-            name="Label next",
-            scale=state.layer.scale[-2:],
-            units=state.layer.units[-2:],
-            symbol="square",
-            size=side,
-            face_color="transparent",
-            border_color="yellow",
-            border_width=0.03,
-            metadata=entry_for(_KIND, entry(state.layer) or {}),
-        )
-        layer.editable = False
-        add_layer(viewer, layer)
 
     def _on_classes(self) -> None:
         answer = self._classes.answer
