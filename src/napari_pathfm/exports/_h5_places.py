@@ -1,4 +1,4 @@
-"""Where the tiles of another program's HDF5 file lie on a slide."""
+"""Where the tiles of another program's file lie on a slide."""
 
 from __future__ import annotations
 
@@ -51,8 +51,6 @@ def foreign_grid(
     MissingMppError
         If the slide's pixel size is unknown.
     """
-    from napari_pathfm.slides import TileGrid
-
     px, side = _size(file, slide, told)
     width, height = slide.dimensions
     said = tuple(told.get(key) for key in ("level0_width", "level0_height"))
@@ -61,9 +59,53 @@ def foreign_grid(
             f"{file} belongs to a slide of {said[0]} x {said[1]} px, and "
             f"{slide.path.name} has {width} x {height}"
         )
-    if (coords < -side).any() or (coords >= (width, height)).any():
+    step = side - float(told.get("overlap") or 0) * side / px
+    return lay_grid(file, slide, coords, px, side, step)
+
+
+def lay_grid(
+    file: Path,
+    slide: Slide,
+    coords: NDArray[np.int64],
+    px: int,
+    side: float,
+    step: float,
+    mpp: float | None = None,
+) -> tuple[TileGrid, NDArray[np.int64]]:
+    """Lay the grid through tiles whose places and size are known.
+
+    Parameters
+    ----------
+    file : Path
+        For messages.
+    slide : Slide
+        With a known pixel size.
+    coords : ndarray
+        int64 ``(N, 2)``: level-0 ``(x, y)`` of the corners.
+    px : int
+        Side of a tile in the pixels that the encoder was given.
+    side, step : float
+        Side of a tile, and from tile to tile, in level-0 pixels.
+    mpp : float, optional
+        Micrometres per pixel that was asked for; by default what the sides give.
+
+    Returns
+    -------
+    grid, rows
+        As of `foreign_grid`.
+
+    Raises
+    ------
+    StoreError
+        If tiles lie beyond the slide, twice at one place, or on no common lattice.
+    MissingMppError
+        If the slide's pixel size is unknown.
+    """
+    from napari_pathfm.slides import TileGrid
+
+    if (coords < -side).any() or (coords >= slide.dimensions).any():
         raise StoreError(f"{file} has tiles beyond {slide.path.name}: another slide's?")
-    stride = _stride(file, coords, px, side, told)
+    stride = _stride(file, coords, side, step)
     origin = coords.min(0) % stride
     cells = (coords - origin) // stride
     cells -= (floor := np.minimum(cells.min(0), 0))
@@ -73,7 +115,7 @@ def foreign_grid(
     columns, rows = (cells.max(0) + 1).tolist()
     grid = {
         "px": px,
-        "mpp": slide.require_mpp() * side / px,
+        "mpp": mpp or slide.require_mpp() * side / px,
         "tile_size": side,
         "stride": stride,
         "origin": origin.tolist(),
@@ -101,17 +143,10 @@ def _size(file: Path, slide: Slide, told: Mapping[str, Any]) -> tuple[int, float
     )
 
 
-def _stride(
-    file: Path,
-    coords: NDArray[np.int64],
-    px: int,
-    side: float,
-    told: Mapping[str, Any],
-) -> int:
+def _stride(file: Path, coords: NDArray[np.int64], side: float, step: float) -> int:
     """Level-0 pixels from tile to tile: as was said, or as the places have it."""
     apart = int(np.gcd.reduce(np.abs(coords - coords[0]).reshape(-1)))
-    overlap = float(told.get("overlap") or 0) * side / px
-    said = round(side - overlap)
+    said = round(step)
     if said > 0 and apart % said == 0:  # apart is 0 where there is one tile
         return said
     if apart * _FINEST < side:
