@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from napari_pathfm.slides import Slide, TileGrid
 
-# A lattice much finer than its tiles is none: its map would be dots in the void.
-_FINEST = 16
-
 
 def foreign_grid(
     file: Path, slide: Slide, coords: NDArray[np.int64], told: Mapping[str, Any]
@@ -46,8 +43,8 @@ def foreign_grid(
     Raises
     ------
     StoreError
-        If the tiles' size is not said, they lie beyond the slide, twice at one place,
-        or on no common lattice.
+        If the tiles' size is not said, they lie beyond the slide or twice at one
+        place.
     MissingMppError
         If the slide's pixel size is unknown.
     """
@@ -74,6 +71,9 @@ def lay_grid(
 ) -> tuple[TileGrid, NDArray[np.int64]]:
     """Lay the grid through tiles whose places and size are known.
 
+    CLAM and LazySlide begin a lattice at each piece of tissue. The grid's is then the
+    coarsest that holds all of them, to the pixel, and its ``step`` that of a piece.
+
     Parameters
     ----------
     file : Path
@@ -97,7 +97,7 @@ def lay_grid(
     Raises
     ------
     StoreError
-        If tiles lie beyond the slide, twice at one place, or on no common lattice.
+        If tiles lie beyond the slide or twice at one place.
     MissingMppError
         If the slide's pixel size is unknown.
     """
@@ -105,7 +105,7 @@ def lay_grid(
 
     if (coords < -side).any() or (coords >= slide.dimensions).any():
         raise StoreError(f"{file} has tiles beyond {slide.path.name}: another slide's?")
-    stride = _stride(file, coords, side, step)
+    stride, own = _strides(coords, side, step)
     origin = coords.min(0) % stride
     cells = (coords - origin) // stride
     cells -= (floor := np.minimum(cells.min(0), 0))
@@ -121,6 +121,7 @@ def lay_grid(
         "origin": origin.tolist(),
         "shape": [rows, columns],
         "mask": {},
+        "step": own,
     }
     return TileGrid.from_attrs(grid, cells[:, ::-1]), np.arange(len(coords))
 
@@ -143,16 +144,27 @@ def _size(file: Path, slide: Slide, told: Mapping[str, Any]) -> tuple[int, float
     )
 
 
-def _stride(file: Path, coords: NDArray[np.int64], side: float, step: float) -> int:
-    """Level-0 pixels from tile to tile: as was said, or as the places have it."""
+def _strides(
+    coords: NDArray[np.int64], side: float, step: float
+) -> tuple[int, int | None]:
+    """Level-0 pixels from cell to cell, and from tile to tile where that is more."""
     apart = int(np.gcd.reduce(np.abs(coords - coords[0]).reshape(-1)))
     said = round(step)
     if said > 0 and apart % said == 0:  # apart is 0 where there is one tile
-        return said
-    if apart * _FINEST < side:
-        raise StoreError(
-            f"{file} lays its tiles on no common lattice (CLAM begins anew at each "
-            "piece of tissue), which a heatmap needs: embed the slide here, or take "
-            "TRIDENT's coordinates"
-        )
-    return apart
+        return said, None
+    # CLAM does not say its step. Within a piece it is what most neighbours are apart.
+    seen = _usual_step(coords)
+    if seen is None or seen > side:
+        seen = said if 0 < said <= side else round(side)
+    return apart, None if apart >= seen else seen
+
+
+def _usual_step(coords: NDArray[np.int64]) -> int | None:
+    """Give what neighbours along rows and columns mostly are apart."""
+    gaps = []
+    for along, across in ((0, 1), (1, 0)):
+        ordered = coords[np.lexsort((coords[:, along], coords[:, across]))]
+        change = np.diff(ordered, axis=0)
+        gaps.append(change[change[:, across] == 0, along])
+    values, counts = np.unique(np.concatenate(gaps), return_counts=True)
+    return int(values[counts.argmax()]) if len(values) else None

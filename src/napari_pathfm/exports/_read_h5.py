@@ -117,6 +117,8 @@ def _datasets(file: Path, h5: Any) -> tuple[NDArray[np.float32], NDArray[np.int6
             f"{file} holds features {features.shape} and coords {coords.shape}, not "
             "(N, D) and (N, 2)"
         )
+    if (coords != np.rint(coords)).any():
+        raise StoreError(f"{file} has tiles that do not begin at whole pixels")
     with np.errstate(over="ignore"):
         half = features.astype(np.float16)
     if not np.isfinite(half).all():

@@ -161,7 +161,7 @@ def _attributes(attrs: Mapping[str, Any], grid: TileGrid) -> dict[str, Any]:
     downsample = grid.tile_size / grid.px
     while int(grid.px * downsample) < math.floor(grid.tile_size):
         downsample = math.nextafter(downsample, math.inf)
-    stride = round(grid.stride / downsample)
+    stride = round((grid.step or grid.stride) / downsample)
     return {
         "spatialdata_attrs": {"version": "0.2"},
         # What wsidata compares with the slide that it opens, and takes over from here.
