@@ -19,7 +19,7 @@ from napari_pathfm.embeddings import (
 from napari_pathfm.encoders import encoder_spec
 from napari_pathfm.errors import PathfmError, StoreError, UnknownModelError
 from napari_pathfm.exports import export_store_h5, import_h5
-from napari_pathfm.heatmaps import similarity
+from napari_pathfm.heatmaps import UnitVectors, similarity
 from napari_pathfm.slides import draw_slide, open_slide, tile_grid
 
 h5py = pytest.importorskip("h5py")
@@ -181,6 +181,84 @@ def test_clam_features_and_a_batch_of_one(slide, tmp_path):
     np.testing.assert_array_equal(store.coords, places)
 
 
+CLAM = {"patch_size": 64, "patch_level": 0, "downsample": [1.0, 1.0]}
+
+
+def pieces(*corners, step=64, shape=(2, 3)):
+    """A lattice of tiles at each corner, as CLAM lays one over each contour."""
+    cells = np.indices(shape).reshape(2, -1).T[:, ::-1]
+    return np.concatenate([cells * step + corner for corner in corners])
+
+
+@pytest.fixture
+def clam(slide, tmp_path):
+    """Two pieces whose lattices have nothing in common, the second's rows first."""
+    places = pieces((517, 301), (50, 60))
+    features = np.random.default_rng(2).normal(size=(len(places), 192))
+    file = write_h5(tmp_path / "clam.h5", features.astype("f4"), places, **CLAM)
+    return import_h5(file, tmp_path / "c.zarr", slide=slide, encoder="bundled"), places
+
+
+def test_a_lattice_for_each_piece_is_kept_to_the_pixel(clam, slide, tmp_path):
+    store, places = clam
+    np.testing.assert_array_equal(store.coords, places)
+    assert (store.grid.step, store.grid.tile_size) == (64, 64)
+    export_store_h5(store, tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file["coords"].attrs["overlap"] == 0
+    again = import_h5(tmp_path / "x.h5", tmp_path / "a.zarr", slide=slide)
+    np.testing.assert_array_equal(again.coords, places)
+    np.testing.assert_array_equal(again.features, store.features)
+    for row, (x, y) in enumerate(places.tolist()):
+        assert store.grid.index_at(x + 32, y + 32) == row
+
+
+def test_maps_of_pieces_show_whole_tiles(clam):
+    store, places = clam
+    x, y = (places[0] + 32).tolist()
+    heatmap = similarity(store, like=[(x, y)])
+    assert heatmap.at(x, y) == pytest.approx(1, abs=1e-3)
+    # Twelve tiles, each all of its cells and no other's; a cell is a few pixels.
+    seen = (~np.isnan(heatmap.values)).sum() * heatmap.stride**2
+    assert seen == pytest.approx(12 * 64**2, rel=0.1)
+    vectors = UnitVectors.of(store)
+    scores = vectors.dot(vectors.rows(np.array([0]))[0])
+    for tile, score in zip(places.tolist(), scores, strict=True):
+        for corner in ((3, 3), (60, 3), (3, 60), (60, 60)):
+            place = np.add(tile, corner)
+            assert heatmap.at(*place) == pytest.approx(score, abs=1e-3)
+
+
+def test_pieces_whose_lattices_fit_are_drawn_exactly(slide, tmp_path):
+    places = pieces((0, 0), (320 + 16, 208))
+    file = write_h5(tmp_path / "p.h5", np.ones((12, 192), "f4"), places, **CLAM)
+    store = import_h5(file, tmp_path / "s.zarr", slide=slide, encoder="bundled")
+    raster = store.grid.raster
+    assert raster.stride == store.grid.stride == 16
+    assert (raster.index >= 0).sum() == 12 * (64 // 16) ** 2
+
+
+def test_a_step_that_is_not_said_is_seen(slide, tmp_path):
+    """CLAM does not write its step; overlapping tiles tell it."""
+    places = pieces((0, 0), (307, 205), step=32)
+    file = write_h5(tmp_path / "p.h5", np.ones((12, 192), "f4"), places, **CLAM)
+    store = import_h5(file, tmp_path / "s.zarr", slide=slide, encoder="bundled")
+    assert (store.grid.step, store.grid.tile_size) == (32, 64)
+    np.testing.assert_array_equal(store.coords, places)
+    one = write_h5(tmp_path / "o.h5", np.ones((6, 192), "f4"), places[:6], **CLAM)
+    store = import_h5(one, tmp_path / "o.zarr", slide=slide, encoder="bundled")
+    assert (store.grid.step, store.grid.stride) == (None, 32)
+
+
+def test_pieces_are_places_of_labels(clam):
+    from napari_pathfm.heatmaps._validation import places_of
+
+    store, _ = clam
+    found = places_of(store.grid, np.arange(12))
+    assert len(set(found[:6])) == len(set(found[6:])) == 1
+    assert found[0] != found[6]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -205,7 +283,7 @@ def test_what_the_file_does_not_say_must_be_said(
 @pytest.mark.parametrize(
     ("features", "coords", "attrs", "says"),
     [
-        (np.ones((2, 192)), [[0, 0], [7, 3]], TRIDENT, "no common lattice"),
+        (np.ones((2, 192)), [[0, 0], [256, 0.5]], TRIDENT, "whole pixels"),
         (np.ones((2, 192)), [[0, 0], [0, 0]], TRIDENT, "two tiles at one place"),
         (np.ones((2, 192)), [[0, 0], [0, 99840]], TRIDENT, "beyond drawn.tif"),
         (np.ones((2, 192)), [[0, 0], [256, 0]], {}, "how large its tiles"),

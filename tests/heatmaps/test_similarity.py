@@ -55,7 +55,7 @@ def test_a_cell_lies_on_its_tile(slide):
     for stride in (224, 112, 300):
         grid = tile_grid(slide, stride=stride)
         values = np.arange(len(grid), dtype=np.float32)
-        cells, origin = on_grid(grid, values)
+        cells, origin, _ = on_grid(grid, values)
         heatmap = Heatmap(cells, origin, grid.stride, slide.mpp)
         for row, (x, y) in enumerate(grid.coords + grid.tile_size / 2):
             assert heatmap.at(x, y) == row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_pathfm.cli import (
+    _evaluate_expression,
     _evaluate_generation,
     _evaluate_probe,
     _evaluate_robustness,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _PROTOCOLS = (
     _evaluate_robustness,
     _evaluate_probe,
+    _evaluate_expression,
     _evaluate_generation,
     _evaluate_slides,
 )

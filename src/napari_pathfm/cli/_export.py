@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.cli._export_pixels import PIXELS, run_pixels
 from napari_pathfm.cli._export_table import TABLES, add_table, run_table
-from napari_pathfm.cli._h5 import H5, run_export
+from napari_pathfm.cli._h5 import H5, WSIDATA, run_export
 from napari_pathfm.cli._heatmap import GEOJSON
 from napari_pathfm.cli._options import add_json, show
 from napari_pathfm.errors import OutputError
@@ -43,7 +43,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="FILE",
         help="FILE.geojson[.gz]; a table: FILE.csv, FILE.parquet; pictures: "
         "FILE.ome.tif, FILE.ome.zarr; FILE.h5 for TRIDENT and CLAM; FILE.h5ad "
-        "for scanpy and squidpy",
+        "for scanpy and squidpy; SLIDE.zarr for wsidata and LazySlide",
     )
     add_table(parser)
     add_json(parser)
@@ -66,13 +66,13 @@ def run(options: argparse.Namespace) -> None:
     if options.out.name.lower().endswith(TABLES):
         run_table(options)
         return
-    if options.out.name.lower().endswith(H5):
+    if options.out.name.lower().endswith((*H5, *WSIDATA)):
         run_export(options)
         return
     if not options.out.name.lower().endswith(GEOJSON):
         raise OutputError(
             f"{options.out} has no known suffix: use .geojson, .csv, "
-            ".parquet, .h5, .h5ad, .ome.tif or .ome.zarr"
+            ".parquet, .h5, .h5ad, .zarr, .ome.tif or .ome.zarr"
         )
     pictures = [path for path in options.inputs if path.suffix.lower() == ".png"]
     if pictures == options.inputs:

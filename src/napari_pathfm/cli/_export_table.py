@@ -24,8 +24,8 @@ def add_table(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="MAP",
-        help="for a table or .h5ad: FILE.ome.tif or FILE.ome.zarr from `heatmap`; its "
-        "values in every object",
+        help="for a table, .h5ad or .zarr: FILE.ome.tif or FILE.ome.zarr from "
+        "`heatmap`; its values in every object",
     )
     add_mpp(parser)
 

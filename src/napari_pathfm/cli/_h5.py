@@ -1,4 +1,4 @@
-"""HDF5 features for and from other programs: ``export`` to them, ``import``."""
+"""Features for and from other programs, HDF5 or folders: ``export``, ``import``."""
 
 from __future__ import annotations
 
@@ -14,22 +14,29 @@ if TYPE_CHECKING:
 
 H5 = (".h5", ".hdf5", ".h5ad")
 
+#: A folder of wsidata's, where a picture's suffix has not been asked for.
+WSIDATA = (".zarr",)
+
 
 def run_export(options: argparse.Namespace) -> None:
-    """Write a store to HDF5, or to AnnData's kind of it."""
+    """Write a store to HDF5, to AnnData's kind of it, or to a folder of wsidata's."""
     from napari_pathfm.embeddings import open_store
     from napari_pathfm.exports import (
         export_store_anndata,
         export_store_h5,
+        export_store_wsidata,
         read_heatmaps,
     )
 
     if len(options.inputs) != 1:
-        raise OutputError("export to HDF5 takes one store at a time")
+        raise OutputError("export of features takes one store at a time")
     store = open_store(options.inputs[0])
-    if options.out.name.lower().endswith(".h5ad"):
-        heatmaps = [found for path in options.heatmap for found in read_heatmaps(path)]
+    name = options.out.name.lower()
+    heatmaps = [found for path in options.heatmap for found in read_heatmaps(path)]
+    if name.endswith(".h5ad"):
         written = export_store_anndata(store, options.out, heatmaps)
+    elif name.endswith(WSIDATA):
+        written = export_store_wsidata(store, options.out, heatmaps)
     else:
         written = export_store_h5(store, options.out)
     report = {"out": str(options.out), "tiles": written}
@@ -40,10 +47,15 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb ``import``."""
     parser = verbs.add_parser(
         "import",
-        help="a store from HDF5 features of TRIDENT, CLAM or `export`, or from the "
-        "AnnData file that `export` wrote",
+        help="a store from HDF5 features of TRIDENT, CLAM or `export`, from a folder "
+        "of wsidata's and LazySlide's, or from the AnnData file that `export` wrote",
     )
-    parser.add_argument("features", type=Path, metavar="FILE.h5|FILE.h5ad")
+    parser.add_argument("features", type=Path, metavar="FILE.h5|FILE.h5ad|FOLDER.zarr")
+    parser.add_argument(
+        "--table",
+        metavar="NAME",
+        help="which features of FOLDER.zarr, where there are several",
+    )
     parser.add_argument(
         "--slide",
         type=Path,
@@ -73,7 +85,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def run_import(options: argparse.Namespace) -> None:
     """Make the store."""
-    from napari_pathfm.exports import import_anndata, import_h5
+    from napari_pathfm.exports import import_anndata, import_h5, import_wsidata
     from napari_pathfm.slides import open_slide
 
     name = (options.slide or options.features).stem
@@ -82,23 +94,27 @@ def run_import(options: argparse.Namespace) -> None:
         if options.slide is not None:
             slide = opened.enter_context(open_slide(options.slide, mpp=options.mpp))
         out = options.out / f"{name}.{options.encoder or 'imported'}.zarr"
-        if options.features.name.lower().endswith(".h5ad"):
-            said = (options.encoder, options.pooling, options.revision)
-            if any(word is not None for word in said):
+        source = options.features.name.lower()
+        if options.table is not None and not source.endswith(WSIDATA):
+            raise OutputError(f"{options.features} has one table: leave --table out")
+        said = {
+            "encoder": options.encoder,
+            "pooling": options.pooling,
+            "revision": options.revision,
+        }
+        if source.endswith(".h5ad"):
+            if any(word is not None for word in said.values()):
                 raise OutputError(
                     f"{options.features} says itself what made its vectors: leave "
                     "--encoder, --pooling and --revision out"
                 )
             store = import_anndata(options.features, out, slide=slide)
-        else:
-            store = import_h5(
-                options.features,
-                out,
-                slide=slide,
-                encoder=options.encoder,
-                pooling=options.pooling,
-                revision=options.revision,
+        elif source.endswith(WSIDATA):
+            store = import_wsidata(
+                options.features, out, slide=slide, table=options.table, **said
             )
+        else:
+            store = import_h5(options.features, out, slide=slide, **said)
     attrs = store.attrs
     report = {
         "store": str(store.path),

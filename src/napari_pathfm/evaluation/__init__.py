@@ -3,6 +3,8 @@
 from napari_pathfm.evaluation._bootstrap import Estimate, bootstrap_counts, interval
 from napari_pathfm.evaluation._copies import Closeness, Threshold, threshold
 from napari_pathfm.evaluation._correlation import closest_texture, orientations
+from napari_pathfm.evaluation._expression_report import expression
+from napari_pathfm.evaluation._expression_task import ExpressionTask, expression_tasks
 from napari_pathfm.evaluation._fields import registered_slides, registered_tiles
 from napari_pathfm.evaluation._generation_report import generation
 from napari_pathfm.evaluation._head import Head, load_head, save_head
@@ -31,6 +33,7 @@ __all__ = [
     "Closeness",
     "Condition",
     "Estimate",
+    "ExpressionTask",
     "Head",
     "Labelled",
     "Plot",
@@ -46,6 +49,8 @@ __all__ = [
     "bootstrap_counts",
     "closest_texture",
     "equal_sides",
+    "expression",
+    "expression_tasks",
     "four_median_score",
     "generation",
     "interval",

@@ -50,6 +50,7 @@ from napari_pathfm.exports._png import export_png, read_provenance, read_synthet
 from napari_pathfm.exports._read_anndata import import_anndata
 from napari_pathfm.exports._read_geojson import read_geojson
 from napari_pathfm.exports._read_h5 import import_h5
+from napari_pathfm.exports._read_wsidata import import_wsidata
 from napari_pathfm.exports._sheet import (
     export_animation,
     export_comparison,
@@ -67,6 +68,7 @@ from napari_pathfm.exports._virtual import (
     parts_folder,
     write_virtual,
 )
+from napari_pathfm.exports._wsidata import export_store_wsidata
 
 __all__ = [
     "PIXEL_SUFFIXES",
@@ -89,11 +91,13 @@ __all__ = [
     "export_store_anndata",
     "export_store_geojson",
     "export_store_h5",
+    "export_store_wsidata",
     "heatmap_from_layer",
     "heatmap_pixels",
     "heatmap_tiles",
     "import_anndata",
     "import_h5",
+    "import_wsidata",
     "is_our_picture",
     "layer_features",
     "layer_objects",

@@ -113,7 +113,7 @@ def coords_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
         "patch_size_level0": round(side),
         "level0_magnification": _whole(target * side / px),
         "target_magnification": _whole(target),
-        "overlap": round(px - grid["stride"] * px / side),
+        "overlap": round(px - (grid.get("step") or grid["stride"]) * px / side),
         "name": _stem(attrs),
         "level0_width": width,
         "level0_height": height,

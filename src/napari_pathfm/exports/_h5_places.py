@@ -1,4 +1,4 @@
-"""Where the tiles of another program's HDF5 file lie on a slide."""
+"""Where the tiles of another program's file lie on a slide."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_pathfm.slides import Slide, TileGrid
-
-# A lattice much finer than its tiles is none: its map would be dots in the void.
-_FINEST = 16
 
 
 def foreign_grid(
@@ -46,13 +43,11 @@ def foreign_grid(
     Raises
     ------
     StoreError
-        If the tiles' size is not said, they lie beyond the slide, twice at one place,
-        or on no common lattice.
+        If the tiles' size is not said, they lie beyond the slide or twice at one
+        place.
     MissingMppError
         If the slide's pixel size is unknown.
     """
-    from napari_pathfm.slides import TileGrid
-
     px, side = _size(file, slide, told)
     width, height = slide.dimensions
     said = tuple(told.get(key) for key in ("level0_width", "level0_height"))
@@ -61,9 +56,56 @@ def foreign_grid(
             f"{file} belongs to a slide of {said[0]} x {said[1]} px, and "
             f"{slide.path.name} has {width} x {height}"
         )
-    if (coords < -side).any() or (coords >= (width, height)).any():
+    step = side - float(told.get("overlap") or 0) * side / px
+    return lay_grid(file, slide, coords, px, side, step)
+
+
+def lay_grid(
+    file: Path,
+    slide: Slide,
+    coords: NDArray[np.int64],
+    px: int,
+    side: float,
+    step: float,
+    mpp: float | None = None,
+) -> tuple[TileGrid, NDArray[np.int64]]:
+    """Lay the grid through tiles whose places and size are known.
+
+    CLAM and LazySlide begin a lattice at each piece of tissue. The grid's is then the
+    coarsest that holds all of them, to the pixel, and its ``step`` that of a piece.
+
+    Parameters
+    ----------
+    file : Path
+        For messages.
+    slide : Slide
+        With a known pixel size.
+    coords : ndarray
+        int64 ``(N, 2)``: level-0 ``(x, y)`` of the corners.
+    px : int
+        Side of a tile in the pixels that the encoder was given.
+    side, step : float
+        Side of a tile, and from tile to tile, in level-0 pixels.
+    mpp : float, optional
+        Micrometres per pixel that was asked for; by default what the sides give.
+
+    Returns
+    -------
+    grid, rows
+        As of `foreign_grid`.
+
+    Raises
+    ------
+    StoreError
+        If tiles lie beyond the slide or twice at one place.
+    MissingMppError
+        If the slide's pixel size is unknown.
+    """
+    from napari_pathfm.slides import TileGrid
+
+    if (coords < -side).any() or (coords >= slide.dimensions).any():
         raise StoreError(f"{file} has tiles beyond {slide.path.name}: another slide's?")
-    stride = _stride(file, coords, px, side, told)
+    stride, own = _strides(coords, side, step)
     origin = coords.min(0) % stride
     cells = (coords - origin) // stride
     cells -= (floor := np.minimum(cells.min(0), 0))
@@ -73,12 +115,13 @@ def foreign_grid(
     columns, rows = (cells.max(0) + 1).tolist()
     grid = {
         "px": px,
-        "mpp": slide.require_mpp() * side / px,
+        "mpp": mpp or slide.require_mpp() * side / px,
         "tile_size": side,
         "stride": stride,
         "origin": origin.tolist(),
         "shape": [rows, columns],
         "mask": {},
+        "step": own,
     }
     return TileGrid.from_attrs(grid, cells[:, ::-1]), np.arange(len(coords))
 
@@ -101,23 +144,27 @@ def _size(file: Path, slide: Slide, told: Mapping[str, Any]) -> tuple[int, float
     )
 
 
-def _stride(
-    file: Path,
-    coords: NDArray[np.int64],
-    px: int,
-    side: float,
-    told: Mapping[str, Any],
-) -> int:
-    """Level-0 pixels from tile to tile: as was said, or as the places have it."""
+def _strides(
+    coords: NDArray[np.int64], side: float, step: float
+) -> tuple[int, int | None]:
+    """Level-0 pixels from cell to cell, and from tile to tile where that is more."""
     apart = int(np.gcd.reduce(np.abs(coords - coords[0]).reshape(-1)))
-    overlap = float(told.get("overlap") or 0) * side / px
-    said = round(side - overlap)
+    said = round(step)
     if said > 0 and apart % said == 0:  # apart is 0 where there is one tile
-        return said
-    if apart * _FINEST < side:
-        raise StoreError(
-            f"{file} lays its tiles on no common lattice (CLAM begins anew at each "
-            "piece of tissue), which a heatmap needs: embed the slide here, or take "
-            "TRIDENT's coordinates"
-        )
-    return apart
+        return said, None
+    # CLAM does not say its step. Within a piece it is what most neighbours are apart.
+    seen = _usual_step(coords)
+    if seen is None or seen > side:
+        seen = said if 0 < said <= side else round(side)
+    return apart, None if apart >= seen else seen
+
+
+def _usual_step(coords: NDArray[np.int64]) -> int | None:
+    """Give what neighbours along rows and columns mostly are apart."""
+    gaps = []
+    for along, across in ((0, 1), (1, 0)):
+        ordered = coords[np.lexsort((coords[:, along], coords[:, across]))]
+        change = np.diff(ordered, axis=0)
+        gaps.append(change[change[:, across] == 0, along])
+    values, counts = np.unique(np.concatenate(gaps), return_counts=True)
+    return int(values[counts.argmax()]) if len(values) else None

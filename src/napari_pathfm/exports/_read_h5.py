@@ -90,11 +90,11 @@ def import_h5(
         if slide is not None:
             attrs["slide_path"] = str(slide.path)
     else:
-        spec = _spec(file, encoder, features.shape[1], pooling)
+        spec = named_spec(file, encoder, features.shape[1], pooling)
         if slide is None:
             raise StoreError(f"{file} names no slide: give it with --slide")
         grid, rows = foreign_grid(file, slide, coords, told["coords"])
-        attrs = _foreign_attrs(slide, grid, spec, given)
+        attrs = foreign_attrs(slide, grid, spec, given)
     attrs["imported_from"] = file.name
     attrs["imported_attributes"] = told
     return import_features(out, attrs, grid, rows, features)
@@ -117,6 +117,8 @@ def _datasets(file: Path, h5: Any) -> tuple[NDArray[np.float32], NDArray[np.int6
             f"{file} holds features {features.shape} and coords {coords.shape}, not "
             "(N, D) and (N, 2)"
         )
+    if (coords != np.rint(coords)).any():
+        raise StoreError(f"{file} has tiles that do not begin at whole pixels")
     with np.errstate(over="ignore"):
         half = features.astype(np.float16)
     if not np.isfinite(half).all():
@@ -163,9 +165,10 @@ def agree(
         raise StoreError(f"{file} belongs to {attrs['slide']}, not to {slide.path}")
 
 
-def _spec(
+def named_spec(
     file: Path, encoder: str | None, dim: int, pooling: str | None
 ) -> EncoderSpec:
+    """Find the encoder that a person names for vectors that do not say it."""
     from napari_pathfm.encoders import POOLINGS, encoder_spec
 
     if encoder is None:
@@ -186,9 +189,10 @@ def _spec(
     return spec
 
 
-def _foreign_attrs(
+def foreign_attrs(
     slide: Slide, grid: TileGrid, spec: EncoderSpec, given: dict[str, str | None]
 ) -> dict[str, Any]:
+    """Give a store's attributes; what nobody said is unknown."""
     from napari_pathfm.embeddings import slide_attrs
 
     return {

@@ -59,8 +59,7 @@ def attention(store: EmbeddingStore, head: Head) -> list[Heatmap]:
     for name, values, limits in columns:
         whole = np.full(len(done), np.nan, np.float32)
         whole[done] = values
-        cells, origin = on_grid(store.grid, whole)
+        cells, origin, stride = on_grid(store.grid, whole)
         mpp = store.attrs["slide_mpp"]
-        grid = store.grid
-        made.append(Heatmap(cells, origin, grid.stride, mpp, name, limits, provenance))
+        made.append(Heatmap(cells, origin, stride, mpp, name, limits, provenance))
     return made

@@ -36,6 +36,8 @@ class CategoryMap:
         What the values are, for people.
     provenance : dict
         What made it; JSON-serialisable.
+    numbers : int16 array, (N,), optional
+        The class's number of each tile, where a tile may be more than one cell.
     """
 
     values: NDArray[np.int16]
@@ -45,6 +47,7 @@ class CategoryMap:
     mpp: float
     name: str = "classes"
     provenance: dict[str, Any] = field(default_factory=dict)
+    numbers: NDArray[np.int16] | None = None
 
     def at(self, x: float, y: float) -> TissueClass | None:
         """Class at a level-0 point, or None.
@@ -61,7 +64,8 @@ class CategoryMap:
     @property
     def counts(self) -> dict[str, int]:
         """How many tiles each class has."""
-        found = np.bincount(self.values.ravel(), minlength=len(self.classes) + 1)
+        numbers = self.values.ravel() if self.numbers is None else self.numbers
+        found = np.bincount(numbers, minlength=len(self.classes) + 1)
         return {c.name: int(n) for c, n in zip(self.classes, found[1:], strict=True)}
 
     def to_layer(self) -> tuple[NDArray[np.int16], dict[str, Any], str]:

@@ -58,11 +58,11 @@ class ClassMaps:
         names = [one.name for one in self.classes]
         if name not in names:
             raise KeyError(name)
-        values, origin = on_grid(self._grid, self.chances[:, names.index(name)])
+        values, origin, stride = on_grid(self._grid, self.chances[:, names.index(name)])
         return Heatmap(
             values,
             origin,
-            self._grid.stride,
+            stride,
             self._mpp,
             f"probability of {name}",
             (0.0, 1.0),
@@ -78,13 +78,14 @@ class ClassMaps:
         known = ~np.isnan(self.chances[:, 0])
         number = np.zeros(len(self.chances), np.float32)
         number[known] = self.chances[known].argmax(axis=1) + 1
-        values, origin = on_grid(self._grid, number)
+        values, origin, stride = on_grid(self._grid, number)
         return CategoryMap(
             np.nan_to_num(values).astype(np.int16),
             self.classes,
             origin,
-            self._grid.stride,
+            stride,
             self._mpp,
             "likeliest class",
             self._provenance,
+            number.astype(np.int16),
         )

@@ -142,22 +142,28 @@ def cell_at(grid: Map, x: float, y: float) -> tuple[int, int]:
 
 def on_grid(
     grid: TileGrid, values: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], tuple[float, float]]:
-    """Lay one value per tile out on the tile grid's lattice.
-
-    A cell is ``stride`` wide and centred on its tile, which may be wider.
+) -> tuple[NDArray[np.float32], tuple[float, float], int]:
+    """Lay one value per tile out on cells, as `TileGrid.raster` does.
 
     Returns
     -------
     cells : ndarray
-        float32 ``grid.shape``, NaN where there is no tile.
+        float32 ``(rows, columns)``, ``grid.shape`` where all tiles lie on one lattice;
+        NaN where there is no tile.
     origin : (float, float)
         Level-0 ``(x, y)`` of the first cell's corner.
+    stride : int
+        Level-0 pixels per cell.
     """
+    if grid.step is not None:
+        raster = grid.raster
+        padded = np.append(np.asarray(values, np.float32), np.float32(np.nan))
+        return padded[raster.index], raster.origin, raster.stride  # -1 is the last
+    # The same without an index of all cells: there may be ten million.
     cells = np.full(grid.shape, np.nan, np.float32)
     cells[grid.cells[:, 0], grid.cells[:, 1]] = values
     margin = (grid.tile_size - grid.stride) / 2
-    return cells, (grid.origin[0] + margin, grid.origin[1] + margin)
+    return cells, (grid.origin[0] + margin, grid.origin[1] + margin), grid.stride
 
 
 def passed_on(attrs: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def similarity(
     if unlike:
         score = score - _score(vectors, unlike, reduce)
     score[~vectors.done] = np.nan
-    values, origin = on_grid(vectors.grid, score)
+    values, origin, stride = on_grid(vectors.grid, score)
     provenance = passed_on(vectors.attrs)
     provenance |= {"kind": "similarity", "store": vectors.name, "reduce": reduce}
     provenance |= {"like": [plain(p) for p in like]}
@@ -76,7 +76,7 @@ def similarity(
     return Heatmap(
         values,
         origin,
-        vectors.grid.stride,
+        stride,
         vectors.attrs["slide_mpp"],
         "similarity",
         _limits(score[vectors.done]),

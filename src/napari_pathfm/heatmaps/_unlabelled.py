@@ -118,16 +118,17 @@ def clusters(
     rank[order + 1] = np.arange(1, k + 1)
     number = rank[number.astype(int)]
     number[~vectors.done] = 0
-    values, origin = on_grid(vectors.grid, number)
+    values, origin, stride = on_grid(vectors.grid, number)
     provenance = passed_on(vectors.attrs) | {"kind": "clusters", "k": k, "seed": seed}
     return CategoryMap(
         np.nan_to_num(values).astype(np.int16),
         classes_named(f"cluster {i + 1}" for i in range(k)),
         origin,
-        vectors.grid.stride,
+        stride,
         vectors.attrs["slide_mpp"],
         "clusters",
         provenance | {"store": vectors.name, "silhouettes": silhouettes},
+        number.astype(np.int16),
     )
 
 
@@ -217,7 +218,7 @@ def _heatmap(
     limits: tuple[float, float],
     facts: dict[str, Any],
 ) -> Heatmap:
-    cells, origin = on_grid(vectors.grid, values)
+    cells, origin, stride = on_grid(vectors.grid, values)
     provenance = passed_on(vectors.attrs) | {"store": vectors.name} | facts
     mpp = vectors.attrs["slide_mpp"]
-    return Heatmap(cells, origin, vectors.grid.stride, mpp, name, limits, provenance)
+    return Heatmap(cells, origin, stride, mpp, name, limits, provenance)

@@ -122,13 +122,14 @@ def validate(vectors: UnitVectors, labelled: LabelledTiles) -> Validation:
 
 def places_of(grid: TileGrid, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number the places of tiles: those that touch, corners included, share one."""
-    from scipy.ndimage import label
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
 
-    marked = np.zeros(grid.shape, bool)
-    cells = grid.cells[rows]
-    marked[cells[:, 0], cells[:, 1]] = True
-    numbered, _ = label(marked, structure=np.ones((3, 3)))
-    return np.asarray(numbered[cells[:, 0], cells[:, 1]], np.int64)
+    step = grid.step or grid.stride
+    near = cKDTree(grid.coords[rows]).query_pairs(step, p=np.inf, output_type="ndarray")
+    links = coo_array((np.ones(len(near)), near.T), shape=(len(rows), len(rows)))
+    return np.asarray(connected_components(links, directed=False)[1], np.int64)
 
 
 def _folds(

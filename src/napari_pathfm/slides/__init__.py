@@ -14,6 +14,7 @@ from napari_pathfm.slides._drawn import draw_slide
 from napari_pathfm.slides._grid import MIN_TISSUE, TileGrid, tile_grid
 from napari_pathfm.slides._levels import Level, Sampling
 from napari_pathfm.slides._open import open_slide
+from napari_pathfm.slides._raster import Raster
 from napari_pathfm.slides._slide import Slide
 from napari_pathfm.slides._synthetic import synthetic_provenance
 from napari_pathfm.slides._tissue import TissueMask, tissue_mask
@@ -25,6 +26,7 @@ __all__ = [
     "MIN_TISSUE",
     "Level",
     "LevelArray",
+    "Raster",
     "Sampling",
     "Slide",
     "TileCache",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_pathfm.errors import SlideError
+from napari_pathfm.slides._raster import Raster, lay_raster
 from napari_pathfm.slides._tissue import TissueMask, tissue_mask
 
 if TYPE_CHECKING:
@@ -50,6 +52,10 @@ class TileGrid:
         ``(rows, columns)`` of the lattice.
     mask : dict
         Parameters of the tissue mask, with ``min_tissue``; empty where there was none.
+    step : int, optional
+        Level-0 pixels from a tile to its neighbours, where pieces of tissue have
+        lattices of their own: ``stride`` is then that of the finer lattice which holds
+        them all, and most of its cells are empty. None where it is ``stride``.
     """
 
     coords: NDArray[np.int32]
@@ -61,6 +67,7 @@ class TileGrid:
     origin: tuple[int, int]
     shape: tuple[int, int]
     mask: dict[str, Any]
+    step: int | None = None
 
     def __len__(self) -> int:
         """Count the tiles."""
@@ -101,9 +108,14 @@ class TileGrid:
         nearest = int(distance.argmin())
         return nearest if np.isfinite(distance[nearest]) else None
 
+    @cached_property
+    def raster(self) -> Raster:
+        """Which tile each cell of a map shows."""
+        return lay_raster(self)
+
     def to_attrs(self) -> dict[str, Any]:
         """Give everything but the tiles, JSON-serialisable, for `from_attrs`."""
-        return {
+        attrs = {
             "px": self.px,
             "mpp": self.mpp,
             "tile_size": self.tile_size,
@@ -112,6 +124,8 @@ class TileGrid:
             "shape": list(self.shape),
             "mask": dict(self.mask),
         }
+        # Grids of one lattice are told as they ever were: stores compare them.
+        return attrs if self.step is None else attrs | {"step": self.step}
 
     @classmethod
     def from_attrs(
@@ -131,6 +145,7 @@ class TileGrid:
             origin=origin,
             shape=(int(rows), int(columns)),
             mask=dict(attrs["mask"]),
+            step=None if attrs.get("step") is None else int(attrs["step"]),
         )
 
 

@@ -102,15 +102,13 @@ def tiles_painted(
     classes : tuple of TissueClass
         Number ``n`` is ``classes[n - 1]``; other numbers label nothing.
     """
-    index = np.full(grid.shape, -1, np.int64)
-    index[grid.cells[:, 0], grid.cells[:, 1]] = np.arange(len(grid))
-    # As heatmaps lay tiles out: a cell of the lattice is centred on its tile.
-    margin = (grid.tile_size - grid.stride) / 2
-    place = np.floor((centres - grid.origin - margin) / grid.stride).astype(np.int64)
+    raster = grid.raster
+    rows_of, columns_of = raster.index.shape
+    place = np.floor((centres - raster.origin) / raster.stride).astype(np.int64)
     column, row = place.T
-    inside = (row >= 0) & (row < grid.shape[0]) & (column >= 0)
-    inside &= (column < grid.shape[1]) & (numbers >= 1) & (numbers <= len(classes))
-    tile = index[row[inside], column[inside]]
+    inside = (row >= 0) & (row < rows_of) & (column >= 0)
+    inside &= (column < columns_of) & (numbers >= 1) & (numbers <= len(classes))
+    tile = raster.index[row[inside], column[inside]]
     votes = np.zeros((len(grid), len(classes)), np.int64)
     on_tissue = tile >= 0
     np.add.at(votes, (tile[on_tissue], numbers[inside][on_tissue] - 1), 1)
