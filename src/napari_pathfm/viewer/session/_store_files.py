@@ -142,7 +142,9 @@ def key_of(store: EmbeddingStore, slide: Slide, models: Models) -> StoreKey:
             f"{name} was made by {encoder}, which is not in the catalogue "
             "(`napari-pathfm models`)"
         )
-    overlap = store.grid.tile_size / store.grid.stride
+    grid = store.grid
+    # Where pieces have lattices of their own, the stride is that of a finer one.
+    overlap = grid.tile_size / (grid.step or grid.stride)
     if not any(abs(overlap / known - 1) < 0.01 for known in OVERLAPS):
         raise StoreError(
             f"{name} has {overlap:.3g} tiles per tile's side, and the panel 1, 2 or 4: "
