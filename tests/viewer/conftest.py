@@ -44,8 +44,8 @@ def manifests():
 
 
 @pytest.fixture(autouse=True)
-def _plugins(npe2pm, manifests):
-    """napari's own plugin and ours, whatever else is installed here."""
+def _plugins(npe2pm, manifests, plugin_settings):
+    """napari's own plugin and ours, with preferences that are nobody's."""
     for manifest in manifests:
         npe2pm.register(manifest)
 
