@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError
+from napari_pathfm.viewer._objects_reader import is_wsidata_folder, read_objects
 from napari_pathfm.viewer._pictures_reader import is_picture, read_picture
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _NOTHING: list[LayerData] = [(None,)]
 
 
 def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
-    """Tell napari whether a path is a slide, or a picture that this program wrote.
+    """Tell napari whether a path is a slide, a picture of ours, or a wsidata folder.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
     suffix = file.suffix.lower()
     if suffix in (".tif", ".tiff", ".zarr") and is_picture(file):
         return read_picture
+    if suffix == ".zarr" and is_wsidata_folder(file):
+        return read_objects
     if file.is_dir():
         return read_slide if suffix == ".zarr" and _is_slide(file) else None
     if suffix in _SLIDE_SUFFIXES:
