@@ -12,7 +12,12 @@ import zarr
 from napari_pathfm.cli import main
 from napari_pathfm.embeddings import check_comparable, import_features, slide_attrs
 from napari_pathfm.errors import OutputError, PathfmError, StoreError
-from napari_pathfm.exports import export_store_wsidata, import_wsidata
+from napari_pathfm.exports import (
+    export_store_wsidata,
+    import_wsidata,
+    is_wsidata,
+    read_wsidata_shapes,
+)
 from napari_pathfm.heatmaps import similarity
 from napari_pathfm.slides import draw_slide, open_slide, tile_grid
 
@@ -309,6 +314,39 @@ def test_from_the_shell(slide, store, tmp_path, capsys):
     assert "--encoder" in capsys.readouterr().err
     assert main([*arguments, "--encoder", "bundled", "--table", "my_tiles"]) == 0
     assert "revision and pooling unknown" in capsys.readouterr().out
+
+
+def test_shapes_become_objects(slide, tmp_path):
+    path = lazyslide(tmp_path / "l.zarr", slide, PLACES, VECTORS)
+    group = zarr.open_group(path)["shapes"].create_group("tissues")
+    group.attrs["coordinateTransformations"] = [{"type": "identity"}]
+    outline = shapely.box(40, 50, 1000, 970) - shapely.box(100, 100, 200, 200)
+    columns = {"tissue_id": [7], "note": ["fat"], "geometry": [outline.wkb]}
+    parquet.write_table(arrow.table(columns), path / "shapes/tissues/shapes.parquet")
+    objects = read_wsidata_shapes(path)
+    kinds = [(one.classification, one.object_type) for one in objects]
+    assert sorted(kinds) == [("tiles", "tile")] * 3 + [("tissues", "annotation")]
+    (tissue,) = (one for one in objects if one.classification == "tissues")
+    assert tissue.geometry.equals(outline)
+    assert tissue.measurements == {"tissue_id": 7}
+    first = next(one for one in objects if one.classification == "tiles")
+    assert first.geometry.bounds == (51, 65, 51 + 448, 65 + 448)
+
+
+def test_shapes_that_are_moved_or_damaged_are_refused(folder, store):
+    assert is_wsidata(folder)
+    assert not is_wsidata(store.path)
+    assert len(read_wsidata_shapes(folder)) == len(store.coords)
+    group = zarr.open_group(folder)["shapes/tiles"]
+    group.attrs["coordinateTransformations"] = [{"type": "scale", "scale": [2, 2]}]
+    with pytest.raises(StoreError, match=r"moved by a transformation \(scale\)"):
+        read_wsidata_shapes(folder)
+    with pytest.raises(StoreError, match=r"moved by a transformation \(scale\)"):
+        import_wsidata(folder, folder.with_name("b.zarr"))
+    (folder / "shapes/tiles/shapes.parquet").unlink()
+    group.attrs["coordinateTransformations"] = []
+    with pytest.raises(StoreError, match="damaged"):
+        read_wsidata_shapes(folder)
 
 
 def test_the_libraries_read_it(slide, store, folder):

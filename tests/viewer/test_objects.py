@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import shapely
+import zarr
 from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 
@@ -158,6 +159,23 @@ def test_many_become_labels(session, tmp_path, monkeypatch):
     assert _id(1) not in found
     assert len(found) == 5199
     assert found[_id(2)].geometry.equals(read_geojson(path)[1].geometry)
+
+
+def test_a_wsidata_folder_lies_on_the_slide(window, tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    attributes = {"spatialdata_attrs": {"version": "0.2"}}
+    root = zarr.open_group(tmp_path / "s.zarr", mode="w", attributes=attributes)
+    group = root.create_group("shapes/tissues")
+    group.attrs["coordinateTransformations"] = [{"type": "identity"}]
+    square = shapely.box(X, Y, X + TILE, Y + TILE)
+    table = arrow.table({"tissue_id": [0], "geometry": [square.wkb]})
+    parquet.write_table(table, tmp_path / "s.zarr/shapes/tissues/shapes.parquet")
+    window.viewer.open(str(tmp_path / "s.zarr"), plugin=PLUGIN)
+    (layer,) = layers_of(window.viewer.layers, "objects")
+    assert layer.name == "s: tissues"
+    (found,) = _back(window.viewer, tmp_path).values()
+    assert found.geometry.bounds == pytest.approx(square.bounds, abs=0.01)
 
 
 def test_without_a_slide_in_pixels_and_told(path, monkeypatch):

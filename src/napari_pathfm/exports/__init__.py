@@ -69,6 +69,7 @@ from napari_pathfm.exports._virtual import (
     write_virtual,
 )
 from napari_pathfm.exports._wsidata import export_store_wsidata
+from napari_pathfm.exports._wsidata_shapes import is_wsidata, read_wsidata_shapes
 
 __all__ = [
     "PIXEL_SUFFIXES",
@@ -99,6 +100,7 @@ __all__ = [
     "import_h5",
     "import_wsidata",
     "is_our_picture",
+    "is_wsidata",
     "layer_features",
     "layer_objects",
     "layer_pixels",
@@ -113,6 +115,7 @@ __all__ = [
     "read_pixels",
     "read_provenance",
     "read_synthetic",
+    "read_wsidata_shapes",
     "synthetic_features",
     "synthetic_from_layer",
     "synthetic_pixels",

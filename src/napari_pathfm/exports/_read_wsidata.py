@@ -120,6 +120,16 @@ def import_wsidata(
     return import_features(out, attrs, grid, rows, features)
 
 
+def in_level0(folder: Path, name: str, attrs: Mapping[str, Any]) -> None:
+    """Refuse shapes that SpatialData would move: wsidata's are in level-0 pixels."""
+    for transform in attrs["coordinateTransformations"]:
+        if transform["type"] != "identity":
+            raise StoreError(
+                f"{folder} does not keep its {name} in level-0 pixels but moved by "
+                f"a transformation ({transform['type']})"
+            )
+
+
 def _open(folder: Path) -> Any:
     import zarr
 
@@ -176,12 +186,7 @@ def _boxes(
     """Give each tile's corner by its id, and the side of all of them."""
     import shapely
 
-    for transform in root[f"shapes/{region}"].attrs["coordinateTransformations"]:
-        if transform["type"] != "identity":
-            raise StoreError(
-                f"{folder} does not keep its {region} in level-0 pixels but moved by "
-                f"a transformation ({transform['type']})"
-            )
+    in_level0(folder, region, root[f"shapes/{region}"].attrs)
     columns = read(folder / "shapes" / region / "shapes.parquet")
     boxes = shapely.from_wkb(columns["geometry"].to_numpy(), on_invalid="ignore")
     bounds = shapely.bounds(boxes)

@@ -1,4 +1,4 @@
-"""QuPath GeoJSON becomes layers on the slide that is open."""
+"""QuPath GeoJSON and wsidata's shapes become layers on the slide that is open."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ def get_reader(path: PathLike | list[PathLike]) -> ReaderFunction | None:
     return read_objects if str(path).lower().endswith(_SUFFIXES) else None
 
 
+def is_wsidata_folder(file: Path) -> bool:
+    """Tell whether a folder holds wsidata's shapes, by its description."""
+    from napari_pathfm.exports import is_wsidata
+
+    return is_wsidata(file)
+
+
 def read_objects(path: Any) -> list[LayerData]:
     """Open a file of objects as layers; one that cannot be read is explained in a line.
 
@@ -47,17 +54,22 @@ def read_objects(path: Any) -> list[LayerData]:
     Parameters
     ----------
     path : path-like
-        One file.
+        One file, or a folder of wsidata's.
 
     Returns
     -------
     list of layer data tuples
     """
-    from napari_pathfm.exports import objects_to_layers, read_geojson
+    from napari_pathfm.exports import (
+        objects_to_layers,
+        read_geojson,
+        read_wsidata_shapes,
+    )
 
     file = Path(str(path))
+    folder = file.suffix.lower() == ".zarr"
     try:
-        objects = read_geojson(file)
+        objects = read_wsidata_shapes(file) if folder else read_geojson(file)
     except PathfmError as error:
         # An exception would reach the person as a traceback.
         notify("error", str(error))
@@ -78,7 +90,8 @@ def read_objects(path: Any) -> list[LayerData]:
             f"{file.name}: {outside:,} of {len(objects):,} objects lie outside the "
             "slide; is it the file of another one?",
         )
-    name = file.name[: file.name.lower().index(".geojson")]
+    end = ".zarr" if folder else ".geojson"
+    name = file.name[: file.name.lower().rindex(end)]
     facts = {key: slide.get(key) for key in ("path", "fingerprint")}
     return list(
         objects_to_layers(objects, mpp=slide.get("mpp"), name=name, entry=facts)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError
+from napari_pathfm.viewer._objects_reader import is_wsidata_folder, read_objects
 from napari_pathfm.viewer._pictures_reader import is_picture, read_picture
 from napari_pathfm.viewer._stores_reader import is_store, read_store
 
@@ -48,7 +49,7 @@ _NOTHING: list[LayerData] = [(None,)]
 
 
 def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
-    """Tell napari whether a path is a slide, or a picture or store of this program.
+    """Tell napari whether a path is a slide, something of ours, or a wsidata folder.
 
     Parameters
     ----------
@@ -67,6 +68,8 @@ def get_reader(path: PathLike | Sequence[PathLike]) -> ReaderFunction | None:
         return read_picture
     if suffix == ".zarr" and is_store(file):
         return read_store
+    if suffix == ".zarr" and is_wsidata_folder(file):
+        return read_objects
     if file.is_dir():
         return read_slide if suffix == ".zarr" and _is_slide(file) else None
     if suffix in _SLIDE_SUFFIXES:
