@@ -20,11 +20,16 @@ from napari_pathfm.encoders._bundled import BUNDLED
 from napari_pathfm.encoders._vit import build_vit
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.training._augment import blur_some, dihedral, stain_jitter, to_unit
+from napari_pathfm.training._bundled import OnOneProcess, draws
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_pathfm.training._fields import Crops
+    from napari_pathfm.training._tables import Optimiser
+    from napari_pathfm.training._turn import Turn
 
 _POOLED_DIM = 256
 _MAP_DIM = 64
@@ -52,20 +57,32 @@ class Student(nn.Module):
         return cls, self.cls_head(cls), maps
 
 
-class Distillation:
+class Distillation(OnOneProcess):
     """Teacher's answers, computed once, and the student's losses against them.
 
     Parameters
     ----------
     crops : Crops
         224 px crops to learn from.
+    optimiser, facts : Optimiser, mapping
+        See `OnOneProcess`.
     n : int
         How many distinct crops the teacher answers for.
     batch : int
         Crops a step.
     """
 
-    def __init__(self, crops: Crops, *, n: int, batch: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        crops: Crops,
+        optimiser: Optimiser,
+        facts: Mapping[str, Any],
+        *,
+        n: int,
+        batch: int,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(optimiser, facts)
         if n < _POOLED_DIM:
             raise PathfmError(f"distillation needs at least {_POOLED_DIM} crops")
         rng = np.random.default_rng(seed)
@@ -79,19 +96,18 @@ class Distillation:
         torch.manual_seed(seed)
         self.module = Student()
 
-    def losses(
-        self, numpy_rng: np.random.Generator, torch_rng: torch.Generator
-    ) -> dict[str, Tensor]:
+    def losses(self, turn: Turn, phase: str) -> dict[str, Tensor]:
         """Losses of one batch of augmented crops."""
+        numpy_rng, torch_rng = draws(turn)
         learn = len(self._tiles) - self._held_out
         index = torch.from_numpy(numpy_rng.choice(learn, self._batch, replace=False))
-        turn = int(numpy_rng.integers(8))
+        k = int(numpy_rng.integers(8))
         images = to_unit(self._tiles[index])
         images = stain_jitter(images, torch_rng, 0.12)
-        images = dihedral(blur_some(images, torch_rng, 0.2), turn)
+        images = dihedral(blur_some(images, torch_rng, 0.2), k)
         with torch.autocast("cpu", torch.bfloat16):
             answer = self.module(images)
-        return self._compare(answer, index, turn)
+        return self._compare(answer, index, k)
 
     def _compare(
         self, answer: tuple[Tensor, Tensor, Tensor], index: Tensor, turn: int
@@ -110,15 +126,12 @@ class Distillation:
             "coarse": 0.5 * _distance(said_coarse, coarse),
         }
 
-    def figures(self, averaged: Any) -> dict[str, float]:
-        """Mean cosine of the student's answer to the teacher's, on held-out crops."""
-        index = torch.arange(len(self._tiles) - self._held_out, len(self._tiles))
-        averaged.eval()
-        with torch.inference_mode():
-            answer = averaged(to_unit(self._tiles[index]))
-            held = self._compare(answer, index, 0)
-        averaged.train()
-        return {f"held_out_{name}": float(value) for name, value in held.items()}
+    def figures(self, averaged: Any, side: str) -> dict[str, float]:
+        """Losses on crops that are not learnt from, and on as many that are."""
+        first = 0 if side == "train" else len(self._tiles) - self._held_out
+        index = torch.arange(first, first + self._held_out)
+        seen = self._compare(averaged(to_unit(self._tiles[index])), index, 0)
+        return {name: float(value) for name, value in seen.items()}
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:

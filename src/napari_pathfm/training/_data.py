@@ -1,0 +1,292 @@
+"""Tiles to learn from: whole slides, folders of tiles, or both, balanced by site.
+
+A sample is drawn from a site, then a slide of it, then a place on that: no scanner,
+laboratory or large slide drowns the rest. What is held out is so by name, and whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+
+from napari_pathfm.errors import PathfmError
+from napari_pathfm.training._config import AtLeast, Between
+from napari_pathfm.training._places import (
+    IMAGE_SUFFIXES,
+    OpenSlides,
+    Picture,
+    Place,
+    WholeSlide,
+    through_jpeg,
+)
+from napari_pathfm.training._turn import judging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_pathfm.training._turn import Turn
+
+_STREAM = 0  # of `Turn.sample`: where a sample comes from
+
+
+@dataclass(frozen=True)
+class Data:
+    """``[data]``: where tiles come from. Paths are relative to ``--data``.
+
+    Attributes
+    ----------
+    slides : tuple of str
+        Whole slides, by patterns such as ``"slides/*.svs"``.
+    tiles : tuple of str
+        Folders with PNG and JPEG files; below each, a folder is a slide (a file where
+        there are none).
+    held_out : tuple of str
+        Patterns of names that nothing is learnt from: of a slide the file's name
+        without suffix, of a tile its path in its folder (``"*Case-48*"``, ``"test/*"``,
+        without suffix too).
+    sites : str or None
+        A CSV with the columns ``name`` and ``site``, by the same patterns.
+    site_by : {"folder", "tcga"}
+        Where the site stands if no CSV says: the folder's name, or the second part of
+        a TCGA barcode, which is the tissue source site.
+    balance : {"sites", "slides"}
+        What is drawn first, each as often as any other.
+    tile_px, mpp : int, float
+        What is given out.
+    zoom : (float, float)
+        Range of the factor by which a drawn square is larger than that.
+    slide_mpp, tiles_mpp : float or None
+        Of slides whose files do not say; of the folders' pictures (as `mpp` if not
+        given: they are cut and not scaled).
+    jpeg : int
+        Quality of a JPEG that every tile is sent through; 0 leaves tiles as they are.
+    judged : int
+        How many fixed tiles of either side the run is judged on.
+    """
+
+    slides: tuple[str, ...] = ()
+    tiles: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
+    sites: str | None = None
+    site_by: Literal["folder", "tcga"] = "folder"
+    balance: Literal["sites", "slides"] = "sites"
+    tile_px: Annotated[int, AtLeast(8)] = 224
+    mpp: Annotated[float, AtLeast(0.01)] = 0.5
+    zoom: tuple[float, float] = (1.0, 1.0)
+    slide_mpp: float | None = None
+    tiles_mpp: float | None = None
+    jpeg: Annotated[int, Between(0, 100)] = 0
+    judged: Annotated[int, AtLeast(1)] = 64
+
+    def problem(self) -> str | None:
+        """Say what cannot be, as ``key: why``."""
+        if not (self.slides or self.tiles):
+            return "slides: there is nothing to learn from; name slides or tiles"
+        if not 0.1 <= self.zoom[0] <= self.zoom[1] <= 10:
+            return f"zoom: {self.zoom} is no range from small to large"
+        return None
+
+
+class Side:
+    """Tiles of the slides that are learnt from, or of those that are held out.
+
+    Parameters
+    ----------
+    places : sequence of Place
+        At least one.
+    data : Data
+        How tiles are cut.
+    workers : int
+        Threads that read the next turn's tiles while this one's are used; 0 for none.
+    """
+
+    def __init__(self, places: Sequence[Place], data: Data, workers: int = 0) -> None:
+        groups: dict[str, dict[str, list[Place]]] = defaultdict(dict)
+        for place in places:
+            first = place.site if data.balance == "sites" else ""
+            groups[first].setdefault(place.slide, []).append(place)
+        self._groups = [list(slides.values()) for slides in groups.values()]
+        self._data = data
+        self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._ahead: dict[tuple[int, int], list[Future[NDArray[np.uint8]]]] = {}
+
+    def draw(self, turn: Turn) -> NDArray[np.uint8]:
+        """Give the tiles of a turn, uint8 ``(size, tile_px, tile_px, 3)``."""
+        if self._pool is None:
+            return np.stack([self._one(turn, i) for i in range(turn.size)])
+        waiting = self._ahead.pop((turn.step, turn.part), None) or self._ask(turn)
+        following = turn.following()
+        self._ahead = {(following.step, following.part): self._ask(following)}
+        return np.stack([future.result() for future in waiting])
+
+    def judged(self, seed: int = 0) -> NDArray[np.uint8]:
+        """Give the fixed tiles to judge by, uint8 ``(judged, tile_px, tile_px, 3)``."""
+        turn = judging(seed, self._data.judged)
+        return np.stack([self._one(turn, i) for i in range(turn.size)])
+
+    def _ask(self, turn: Turn) -> list[Future[NDArray[np.uint8]]]:
+        assert self._pool is not None
+        return [self._pool.submit(self._one, turn, i) for i in range(turn.size)]
+
+    def _one(self, turn: Turn, i: int) -> NDArray[np.uint8]:
+        rng, data = turn.sample(i, _STREAM), self._data
+        slides = self._groups[rng.integers(len(self._groups))]
+        places = slides[rng.integers(len(slides))]
+        place = places[rng.integers(len(places))]
+        tile = place.cut(rng, data.tile_px, data.mpp * rng.uniform(*data.zoom))
+        return through_jpeg(tile, data.jpeg) if data.jpeg else tile
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Both sides of a run's data.
+
+    Attributes
+    ----------
+    learn : Side
+        What is learnt from.
+    held_out : Side or None
+        What is not, if anything.
+    facts : dict
+        Fingerprint, counts, sites and what is held out, for the provenance.
+    """
+
+    learn: Side
+    held_out: Side | None
+    facts: dict[str, Any]
+
+    def judged(self, side: str) -> NDArray[np.uint8] | None:
+        """Fixed tiles of ``"train"`` or ``"held_out"``; None where there are none."""
+        chosen = self.learn if side == "train" else self.held_out
+        return None if chosen is None else chosen.judged()
+
+
+def open_tiles(data: Data, root: Path, workers: int = 0) -> Tiles:
+    """Find what a config names.
+
+    Parameters
+    ----------
+    data : Data
+        The table.
+    root : Path
+        What its paths are relative to.
+    workers : int
+        See `Side`.
+
+    Raises
+    ------
+    PathfmError
+        If something named is not there, nothing is left to learn from, or a pattern of
+        what is held out matches nothing.
+    """
+    places = [*_slides(data, root), *_pictures(data, root)]
+    for pattern in data.held_out:
+        if not any(fnmatchcase(place.name, pattern) for place in places):
+            raise PathfmError(
+                f"data.held_out: {pattern!r} matches no slide and no tile below "
+                f"{root}; names are like {places[0].name!r}"
+            )
+    held = [p for p in places if _matches(p.name, data.held_out)]
+    learn = [p for p in places if not _matches(p.name, data.held_out)]
+    if not learn:
+        raise PathfmError("data.held_out leaves nothing to learn from")
+    both = {p.slide for p in held} & {p.slide for p in learn}
+    if both:
+        raise PathfmError(
+            f"data.held_out holds out a part of {min(both)!r} only: tiles of one slide "
+            "are too alike to judge by"
+        )
+    facts = {
+        "digest": _digest(places),
+        "slides": len({p.slide for p in learn}),
+        "sites": sorted({p.site for p in learn}),
+        "held_out": sorted({p.slide for p in held}),
+    }
+    return Tiles(Side(learn, data, workers), Side(held, data) if held else None, facts)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _slides(data: Data, root: Path) -> list[Place]:
+    sites = _sites(data, root)
+    opened = OpenSlides(data.tile_px, data.mpp, data.slide_mpp)
+    found: list[Place] = []
+    for pattern in data.slides:
+        paths = sorted(root.glob(pattern))
+        if not paths:
+            raise PathfmError(f"data.slides: {root / pattern} matches no file")
+        for path in paths:
+            site = _site(sites, path.stem, data, path.parent.name)
+            found.append(WholeSlide(path, path.stem, path.stem, site, opened))
+    return found
+
+
+def _pictures(data: Data, root: Path) -> list[Place]:
+    sites = _sites(data, root)
+    found: list[Place] = []
+    for name in data.tiles:
+        folder = root / name
+        paths = [
+            p for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES
+        ]
+        if not paths:
+            raise PathfmError(f"data.tiles: {folder} holds no PNG or JPEG file")
+        for path in paths:
+            inside = path.relative_to(folder).with_suffix("")
+            flat = len(inside.parts) == 1
+            slide = inside if flat else inside.parent
+            site = _site(sites, inside.as_posix(), data, folder.name)
+            group = f"{name}/{slide.as_posix()}"
+            mpp = data.tiles_mpp or data.mpp
+            found.append(Picture(path, inside.as_posix(), group, site, mpp))
+    return found
+
+
+def _sites(data: Data, root: Path) -> dict[str, str]:
+    """Read the CSV of sites: pattern to site."""
+    if data.sites is None:
+        return {}
+    path = root / data.sites
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return {row["name"]: row["site"] for row in csv.DictReader(file)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise PathfmError(f"data.sites: {path} cannot be read ({error})") from error
+    except KeyError as error:
+        raise PathfmError(f"data.sites: {path} has no column {error}") from error
+
+
+def _site(sites: dict[str, str], name: str, data: Data, folder: str) -> str:
+    if sites:
+        for pattern, site in sites.items():
+            if fnmatchcase(name, pattern):
+                return site
+        raise PathfmError(f"data.sites: {data.sites} has no site for {name}")
+    if data.site_by == "folder":
+        return folder
+    project, _, rest = Path(name).name.partition("-")
+    if project != "TCGA" or not rest:
+        raise PathfmError(
+            f"data.site_by: {name} has no TCGA barcode; use 'folder', or data.sites"
+        )
+    return rest.partition("-")[0]
+
+
+def _digest(places: Iterable[Place]) -> str:
+    """Fingerprint of the files' names and sizes."""
+    told = hashlib.sha256()
+    for place in places:
+        told.update(f"{place.name} {place.path.stat().st_size}\n".encode())
+    return told.hexdigest()[:16]
