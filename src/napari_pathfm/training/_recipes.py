@@ -41,6 +41,18 @@ class Entry:
 
 
 RECIPES = {
+    "encoder-distillation": Entry(
+        "an encoder that learns what a frozen one sees (DINO and iBOT)",
+        "_encoder_distilled",
+        "DistilConfig",
+        "build",
+    ),
+    "encoder-dinov2": Entry(
+        "an encoder without labels or teacher (DINOv2)",
+        "_encoder_dinov2",
+        "DinoConfig",
+        "build",
+    ),
     "bundled-encoder": Entry(
         "the bundled encoder, from EfficientNet-Lite0's features",
         "_bundled",

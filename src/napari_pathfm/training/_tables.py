@@ -78,7 +78,7 @@ class Optimiser:
     warmup : int
         Steps.
     weight_decay : float
-        Of matrices; gains, biases and single tokens have none.
+        Of all but gains and biases.
     final_decay : float
         Where a cosine takes the decay by the end; negative keeps it.
     beta1, beta2 : float
