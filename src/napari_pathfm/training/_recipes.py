@@ -29,7 +29,8 @@ class Entry:
         Module of `napari_pathfm.training` that has the two names below; imported when
         the recipe is asked for.
     config : str
-        Dataclass of the config, with the tables ``run`` and ``machine``.
+        Dataclass of the config, with the tables ``run`` and ``machine``; one of another
+        module as ``"_module.Name"``.
     build : str
         Function ``(config, root) -> Recipe``; ``root`` is what paths are relative to.
     """
@@ -39,18 +40,24 @@ class Entry:
     config: str
     build: str
 
+    def named(self, name: str) -> Any:
+        """Import what `config` or `build` names."""
+        module, _, own = name.rpartition(".")
+        where = f"napari_pathfm.training.{module or self.module}"
+        return getattr(import_module(where), own)
+
 
 RECIPES = {
     "encoder-distillation": Entry(
         "an encoder that learns what a frozen one sees (DINO and iBOT)",
         "_encoder_distilled",
-        "DistilConfig",
+        "_encoder_config.DistilConfig",
         "build",
     ),
     "encoder-dinov2": Entry(
         "an encoder without labels or teacher (DINOv2)",
         "_encoder_dinov2",
-        "DinoConfig",
+        "_encoder_config.DinoConfig",
         "build",
     ),
     "bundled-encoder": Entry(
@@ -116,9 +123,7 @@ def read_config(
     if stated != recipe:
         raise PathfmError(f"{config} is a config for {stated}, not for {recipe}")
     entry = RECIPES[recipe]
-    kind = getattr(
-        import_module(f"napari_pathfm.training.{entry.module}"), entry.config
-    )
+    kind = entry.named(entry.config)
     return build(kind, told, f"{config}: ")
 
 
@@ -158,7 +163,7 @@ def train(
     from napari_pathfm.training._ranks import joined
 
     entry = RECIPES[recipe]
-    make = getattr(import_module(f"napari_pathfm.training.{entry.module}"), entry.build)
+    make = entry.named(entry.build)
     with joined(read.machine.device) as ranks:
         torch.manual_seed(read.run.seed)
         made: Recipe = make(read, root)
