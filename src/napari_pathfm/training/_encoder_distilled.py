@@ -21,6 +21,7 @@ from napari_pathfm.errors import PathfmError
 from napari_pathfm.training._data import open_tiles
 from napari_pathfm.training._encoder_base import EncoderRecipe
 from napari_pathfm.training._prototypes import dino, entropy, ibot, sinkhorn
+from napari_pathfm.training._ranks import Ranks
 from napari_pathfm.training._recipe import Group, Phase, grouped
 from napari_pathfm.training._teachers import open_teacher
 from napari_pathfm.training._turn import JUDGING, Turn
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from napari_pathfm.training._data import Tiles
     from napari_pathfm.training._encoder_config import DistilConfig, Shown
-    from napari_pathfm.training._ranks import Ranks
     from napari_pathfm.training._teachers import Teacher
 
 _ROUNDS = 8  # of k-means
@@ -140,12 +140,16 @@ class Distilled(EncoderRecipe):
                 losses[name] = weight * ibot(scored, wanted_patches, chosen, sharp)
         return losses
 
-    def floor(self, shown: Shown) -> float:
-        """Give the mean entropy of what is wanted of CLS: where DINO's loss ends."""
-        pooled, _ = self._teacher.look(shown.clean)
+    def figures(self, averaged: Any, side: str) -> dict[str, float]:
+        """As of every encoder; and DINO's floor, the entropy of what is wanted."""
+        figures = super().figures(averaged, side)
+        if not figures:
+            return {}
+        pooled, _ = self._teacher.look(self._judged[side].clean)
         temperature = self._config.losses.temperature(self._config.run.steps)
-        scores = self.module["cls_targets"](pooled)
-        return float(entropy(sinkhorn(scores, temperature, self._ranks)))
+        scores = averaged["cls_targets"](pooled)
+        wanted = sinkhorn(scores, temperature, Ranks(self._ranks.device))
+        return figures | {"floor": self._config.losses.dino * float(entropy(wanted))}
 
     def fingerprints(self) -> Mapping[str, Any]:
         """Data and teacher."""

@@ -58,18 +58,6 @@ class Ranks:
         dist.all_reduce(summed)
         return summed
 
-    def gather(self, tensor: Tensor) -> Tensor:
-        """Give the rows ``(n, ...)`` of all processes, ``(size * n, ...)``.
-
-        Gradients reach this process's own rows only.
-        """
-        if self.size == 1:
-            return tensor
-        rows = [torch.empty_like(tensor) for _ in range(self.size)]
-        dist.all_gather(rows, tensor.detach().contiguous())
-        rows[self.rank] = tensor
-        return torch.cat(rows)
-
     def same_weights(self, module: nn.Module) -> None:
         """Give every process the first one's weights and buffers."""
         if self.size > 1:

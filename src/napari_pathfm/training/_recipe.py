@@ -95,7 +95,7 @@ class Recipe(Protocol):
     def place(self, ranks: Ranks) -> None:
         """Put what is not in `module` onto ``ranks.device``; keep ``ranks`` for it.
 
-        With several processes, losses of the whole batch need `Ranks.gather`.
+        What a loss asks of the whole batch goes through `Ranks.total`.
         """
 
     def losses(self, turn: Turn, phase: str) -> Mapping[str, Tensor]:
