@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from napari_pathfm.errors import PathfmError
+from napari_pathfm.errors import OutputError, PathfmError
 from napari_pathfm.training._loop import run
 from napari_pathfm.training._ranks import Ranks
 from napari_pathfm.training._recipe import Group, Phase, grouped
@@ -235,6 +235,21 @@ def test_a_damaged_state_is_one_line(tmp_path):
     (tmp_path / "state.pt").write_bytes(b"no state")
     with pytest.raises(PathfmError, match=r"state\.pt is damaged"):
         run(Line(), settings(steps=2), tmp_path, CPU, STARTED)
+
+
+def test_a_full_disk_is_one_line_and_the_checkpoint_stays(tmp_path):
+    class Full(Line):
+        def write(self, averaged, folder, provenance):
+            if provenance["steps"] == 4:
+                raise OSError(28, "No space left on device")
+            super().write(averaged, folder, provenance)
+
+    with pytest.raises(OutputError, match="No space left on device"):
+        run(Full(), settings(), tmp_path, CPU, STARTED)
+    whole = run(Line(), settings(), tmp_path / "whole", CPU, STARTED)
+    again = run(Line(), settings(), tmp_path, CPU, STARTED)
+    torch.testing.assert_close(again["first"].weight, whole["first"].weight)
+    assert [line["step"] for line in lines(tmp_path)] == [2, 4, 6]
 
 
 PROGRAM = """

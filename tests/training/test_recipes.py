@@ -80,6 +80,7 @@ def test_teacher_is_the_published_network():
         torch.testing.assert_close(own[ours], published[theirs])
 
 
+@pytest.mark.slow
 @needs_teacher
 def test_every_recipe_runs_in_miniature(tmp_path):
     """Encoder, autoencoder and denoiser, a few steps each, to loadable weight files."""

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from napari_pathfm.errors import PathfmError
+from napari_pathfm.errors import OutputError, PathfmError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -43,6 +45,26 @@ def write_text(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn what goes wrong while files are written into one line.
+
+    Raises
+    ------
+    OutputError
+        Naming the folder.
+    """
+    try:
+        yield
+    # What torch and safetensors raise for a full disk.
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise OutputError(
+            f"{out} cannot be written ({reason}): the last checkpoint is kept; make "
+            "room, and run the same command again"
+        ) from error
 
 
 def provenance(started: Mapping[str, Any], step: int) -> dict[str, Any]:

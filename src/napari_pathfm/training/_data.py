@@ -95,6 +95,9 @@ class Data:
         """Say what cannot be, as ``key: why``."""
         if not (self.slides or self.tiles):
             return "slides: there is nothing to learn from; name slides or tiles"
+        for pattern in self.slides:
+            if Path(pattern).is_absolute():
+                return f"slides: {pattern} is no pattern below --data"
         if not 0.1 <= self.zoom[0] <= self.zoom[1] <= 10:
             return f"zoom: {self.zoom} is no range from small to large"
         return None

@@ -31,7 +31,8 @@ class TeacherTable:
     Attributes
     ----------
     encoder : str
-        A name of the catalogue, a description's file, or ``"efficientnet-lite0"``.
+        A name of the catalogue, a description's file (from the current folder), or
+        ``"efficientnet-lite0"``.
     weights : str or None
         Folder or file of its weights, if not the catalogue's own.
     fitted : int

@@ -85,8 +85,9 @@ class SelfTaught(EncoderRecipe):
             teacher = module["teacher"]
             seen, tokens = teacher["student"](images)
             wanted = sinkhorn(teacher["cls_head"](seen), temperature, ranks)
-            scores = teacher["patch_head"](tokens)
-            wanted_patches = _assigned(scores, hidden, temperature, ranks)
+            # Only hidden patches have scores: over all of them they would fill a card.
+            scores = teacher["patch_head"](tokens[hidden])
+            wanted_patches = sinkhorn(scores, temperature, ranks)
         cls, patches = module["student"](images, hidden)
         said = list(module["cls_head"](cls).chunk(2))
         if count := self._config.views.locals:
@@ -97,7 +98,7 @@ class SelfTaught(EncoderRecipe):
         both = list(wanted.chunk(2))
         losses = {"dino": told.dino * dino(said, both, sharp, same=False)}
         if told.ibot_hidden:
-            scored = module["patch_head"](patches)
+            scored = module["patch_head"](patches[hidden])
             found = ibot(scored, wanted_patches, hidden, sharp)
             losses["ibot"] = told.ibot_hidden * found
         if told.koleo:
@@ -138,12 +139,3 @@ class _Still(nn.ModuleDict):
     def train(self, mode: bool = True) -> _Still:
         """Stay in eval mode: no branch is left out."""
         return super().train(False)
-
-
-def _assigned(
-    scores: Tensor, hidden: Tensor, temperature: float, ranks: Ranks
-) -> Tensor:
-    """Assign the hidden patches alone, as DINOv2 does; the others stay zero."""
-    wanted = torch.zeros_like(scores, dtype=torch.float32)
-    wanted[hidden] = sinkhorn(scores[hidden], temperature, ranks)
-    return wanted

@@ -137,7 +137,8 @@ class Distilled(EncoderRecipe):
             ("ibot_seen", told.ibot_seen, ~hidden),
         ):
             if weight:
-                losses[name] = weight * ibot(scored, wanted_patches, chosen, sharp)
+                found = ibot(scored[chosen], wanted_patches[chosen], chosen, sharp)
+                losses[name] = weight * found
         return losses
 
     def figures(self, averaged: Any, side: str) -> dict[str, float]:

@@ -63,7 +63,13 @@ def run(
         kept.trim_log(out, begin)
     clock = time.monotonic()
     for step in range(begin, settings.steps):
-        trainer.step(step)
+        try:
+            trainer.step(step)
+        except torch.cuda.OutOfMemoryError as error:
+            raise PathfmError(
+                f"the memory of {ranks.device} is full: raise run.accumulate (more, "
+                "smaller parts), or set run.checkpointing"
+            ) from error
         done = step + 1
         last = done == settings.steps
         if not (last or done % settings.log_every == 0):
@@ -82,8 +88,9 @@ def run(
             kept.log(out, line)
             if save:
                 made = kept.provenance(started, done)
-                recipe.write(trainer.averaged, out, made)
-                kept.write_state(out, trainer.state(done))
+                with kept.writing(out):
+                    recipe.write(trainer.averaged, out, made)
+                    kept.write_state(out, trainer.state(done))
         ranks.wait()
     return trainer.averaged.eval()
 

@@ -65,7 +65,7 @@ def sinkhorn(scores: Tensor, temperature: float, ranks: Ranks) -> Tensor:
     temperature : float
         Lower is sharper.
     ranks : Ranks
-        The shares are those of all processes' rows, of which each has as many.
+        The shares are those of all processes' rows.
 
     Returns
     -------
@@ -123,14 +123,15 @@ def ibot(scores: Tensor, wanted: Tensor, chosen: Tensor, temperature: float) -> 
     Parameters
     ----------
     scores, wanted : Tensor
-        ``(n, t, K)``.
+        ``(m, K)`` of the chosen tokens, image by image.
     chosen : Tensor
-        bool ``(n, t)``.
+        bool ``(n, t)``, m of them true.
     temperature : float
         The student's.
     """
-    each = cross_entropy(scores, wanted, temperature) * chosen
-    return (each.sum(1) / chosen.sum(1).clamp_min(1)).mean()
+    share = chosen / chosen.sum(1, keepdim=True).clamp_min(1)
+    each = cross_entropy(scores, wanted, temperature) * share[chosen]
+    return each.sum() / len(chosen)
 
 
 def koleo(cls: Tensor) -> Tensor:
