@@ -6,7 +6,6 @@ laboratory or large slide drowns the rest. What is held out is so by name, and w
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,14 +18,8 @@ import numpy as np
 
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.training._config import AtLeast, Between
-from napari_pathfm.training._places import (
-    IMAGE_SUFFIXES,
-    OpenSlides,
-    Picture,
-    Place,
-    WholeSlide,
-    through_jpeg,
-)
+from napari_pathfm.training._places import through_jpeg
+from napari_pathfm.training._sources import find_places
 from napari_pathfm.training._turn import judging
 
 if TYPE_CHECKING:
@@ -34,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_pathfm.training._places import Place
     from napari_pathfm.training._turn import Turn
 
 T = TypeVar("T")
@@ -211,7 +205,7 @@ def open_tiles(data: Data, root: Path, workers: int = 0) -> Tiles:
         If something named is not there, nothing is left to learn from, or a pattern of
         what is held out matches nothing.
     """
-    places = [*_slides(data, root), *_pictures(data, root)]
+    places = find_places(data, root)
     for pattern in data.held_out:
         if not any(fnmatchcase(place.name, pattern) for place in places):
             raise PathfmError(
@@ -243,71 +237,6 @@ def _as_it_is(tile: NDArray[np.uint8], _rng: np.random.Generator) -> NDArray[np.
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _slides(data: Data, root: Path) -> list[Place]:
-    sites = _sites(data, root)
-    opened = OpenSlides(data.tile_px, data.mpp, data.slide_mpp)
-    found: list[Place] = []
-    for pattern in data.slides:
-        paths = sorted(root.glob(pattern))
-        if not paths:
-            raise PathfmError(f"data.slides: {root / pattern} matches no file")
-        for path in paths:
-            site = _site(sites, path.stem, data, path.parent.name)
-            found.append(WholeSlide(path, path.stem, path.stem, site, opened))
-    return found
-
-
-def _pictures(data: Data, root: Path) -> list[Place]:
-    sites = _sites(data, root)
-    found: list[Place] = []
-    for name in data.tiles:
-        folder = root / name
-        paths = [
-            p for p in sorted(folder.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES
-        ]
-        if not paths:
-            raise PathfmError(f"data.tiles: {folder} holds no PNG or JPEG file")
-        for path in paths:
-            inside = path.relative_to(folder).with_suffix("")
-            flat = len(inside.parts) == 1
-            slide = inside if flat else inside.parent
-            site = _site(sites, inside.as_posix(), data, folder.name)
-            group = f"{name}/{slide.as_posix()}"
-            mpp = data.tiles_mpp or data.mpp
-            found.append(Picture(path, inside.as_posix(), group, site, mpp))
-    return found
-
-
-def _sites(data: Data, root: Path) -> dict[str, str]:
-    """Read the CSV of sites: pattern to site."""
-    if data.sites is None:
-        return {}
-    path = root / data.sites
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return {row["name"]: row["site"] for row in csv.DictReader(file)}
-    except (OSError, UnicodeDecodeError) as error:
-        raise PathfmError(f"data.sites: {path} cannot be read ({error})") from error
-    except KeyError as error:
-        raise PathfmError(f"data.sites: {path} has no column {error}") from error
-
-
-def _site(sites: dict[str, str], name: str, data: Data, folder: str) -> str:
-    if sites:
-        for pattern, site in sites.items():
-            if fnmatchcase(name, pattern):
-                return site
-        raise PathfmError(f"data.sites: {data.sites} has no site for {name}")
-    if data.site_by == "folder":
-        return folder
-    project, _, rest = Path(name).name.partition("-")
-    if project != "TCGA" or not rest:
-        raise PathfmError(
-            f"data.site_by: {name} has no TCGA barcode; use 'folder', or data.sites"
-        )
-    return rest.partition("-")[0]
 
 
 def _digest(places: Iterable[Place]) -> str:
