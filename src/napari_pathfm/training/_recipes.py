@@ -1,119 +1,171 @@
-"""The bundled weights' recipes by name, each with a TOML file that says its figures."""
+"""The recipes by name, and running one."""
 
 from __future__ import annotations
 
-import tomllib
-from importlib import resources
+import dataclasses
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError
+from napari_pathfm.training._config import build, override, read_toml, shipped
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from napari_pathfm.training._fields import Crops
-    from napari_pathfm.training._loop import Recipe
+    from napari_pathfm.training._recipe import Recipe
 
 
-def train(
-    recipe: str, data: Path | None, runs: Path, *, config: Path | None = None
-) -> None:
-    """Run one recipe, or go on with it where it stopped.
+@dataclass(frozen=True)
+class Entry:
+    """A recipe that can be asked for.
+
+    Attributes
+    ----------
+    title : str
+        What it makes, for people.
+    module : str
+        Module of `napari_pathfm.training` that has the two names below; imported when
+        the recipe is asked for.
+    config : str
+        Dataclass of the config, with the tables ``run`` and ``machine``; one of another
+        module as ``"_module.Name"``.
+    build : str
+        Function ``(config, root) -> Recipe``; ``root`` is what paths are relative to.
+    """
+
+    title: str
+    module: str
+    config: str
+    build: str
+
+    def named(self, name: str) -> Any:
+        """Import what `config` or `build` names."""
+        module, _, own = name.rpartition(".")
+        where = f"napari_pathfm.training.{module or self.module}"
+        return getattr(import_module(where), own)
+
+
+RECIPES = {
+    "encoder-distillation": Entry(
+        "an encoder that learns what a frozen one sees (DINO and iBOT)",
+        "_encoder_distilled",
+        "_encoder_config.DistilConfig",
+        "build",
+    ),
+    "encoder-dinov2": Entry(
+        "an encoder without labels or teacher (DINOv2)",
+        "_encoder_dinov2",
+        "_encoder_config.DinoConfig",
+        "build",
+    ),
+    "bundled-encoder": Entry(
+        "the bundled encoder, from EfficientNet-Lite0's features",
+        "_bundled",
+        "BundledConfig",
+        "encoder",
+    ),
+    "bundled-autoencoder": Entry(
+        "the bundled autoencoder", "_bundled", "BundledConfig", "autoencoder"
+    ),
+    "bundled-generator": Entry(
+        "the bundled denoiser, on the two before",
+        "_bundled",
+        "BundledConfig",
+        "generator",
+    ),
+}
+
+
+def listing() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Give every recipe's title, and the names of the configs that come for it."""
+    made: dict[str, list[str]] = {name: [] for name in RECIPES}
+    for name in shipped():
+        made[read_toml(name)["recipe"]].append(name)
+    return {name: (RECIPES[name].title, tuple(made[name])) for name in RECIPES}
+
+
+def read_config(
+    recipe: str, config: str | Path | None = None, settings: Sequence[str] = ()
+) -> Any:
+    """Read and check a recipe's config.
 
     Parameters
     ----------
-    recipe : {"encoder", "autoencoder", "generator"}
-        The generator needs the other two finished below ``runs``.
-    data : Path
-        Folder with ``slides`` and ``tiles`` (`_bundled_data`).
-    runs : Path
-        Folder of the runs; each keeps its log and checkpoints in its own.
-    config : Path, optional
-        TOML; by default the one that made the bundled weights.
+    recipe : str
+        One of `listing`.
+    config : path or str, optional
+        A file, or the name of one that comes with the program; the recipe's first by
+        default.
+    settings : sequence of str
+        ``table.key=value`` each, which go before what the config says.
+
+    Returns
+    -------
+    object
+        The recipe's own dataclass.
 
     Raises
     ------
     PathfmError
-        If the data or an earlier run is missing, or the config is damaged.
+        In one line that names the key and what it may be.
     """
-    from napari_pathfm.training._loop import Schedule, run
-
-    if data is None or not data.is_dir():
-        raise PathfmError(f"no training data at {data}: give its folder with --data")
-    settings = read_config(recipe, config)
-    schedule = dict(settings["schedule"])
-    every = schedule.pop("every")
-    made = _RECIPES[recipe](settings["data"], data, runs)
-    run(made, Schedule(**schedule), runs / _RUN[recipe], every=every)
-
-
-def read_config(recipe: str, path: Path | None = None) -> dict[str, Any]:
-    """Read a recipe's settings.
-
-    Raises
-    ------
-    PathfmError
-        If the file is missing or is no TOML with the two tables.
-    """
-    folder = resources.files("napari_pathfm.training") / "configs"
-    try:
-        text = (path or folder / f"{recipe}.toml").read_text(encoding="utf-8")
-        settings = tomllib.loads(text)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    if recipe not in RECIPES:
         raise PathfmError(
-            f"{path or recipe} is no training config ({error})"
-        ) from error
-    if missing := {"data", "schedule"} - settings.keys():
-        raise PathfmError(f"{path or recipe} lacks the table {sorted(missing)[0]!r}")
-    return settings
+            f"there is no recipe {recipe!r}: there are {', '.join(RECIPES)}"
+        )
+    if config is None:
+        config = listing()[recipe][1][0]
+    told = read_toml(config)
+    override(told, settings)
+    stated = told.pop("recipe", recipe)
+    if stated != recipe:
+        raise PathfmError(f"{config} is a config for {stated}, not for {recipe}")
+    entry = RECIPES[recipe]
+    kind = entry.named(entry.config)
+    return build(kind, told, f"{config}: ")
 
 
-def _crops(settings: dict[str, Any], data: Path) -> tuple[Crops, Crops]:
-    from napari_pathfm.training._bundled_data import held_out_sources, learning_sources
-    from napari_pathfm.training._fields import Crops
+def train(
+    recipe: str,
+    out: Path,
+    *,
+    config: str | Path | None = None,
+    data: Path | None = None,
+    settings: Sequence[str] = (),
+) -> None:
+    """Run a recipe, or go on with it where it stopped.
 
-    px, zoom = settings["crop_px"], tuple(settings["zoom"])
-    learn = Crops(learning_sources(data), px, zoom=zoom)
-    return learn, Crops(held_out_sources(data), px)
+    Parameters
+    ----------
+    recipe, config, settings
+        See `read_config`.
+    out : Path
+        Folder of the run; what is in it decides whether this begins or goes on.
+    data : Path, optional
+        What the config's paths are relative to; the current folder by default.
 
+    Raises
+    ------
+    PathfmError
+        If the config, the data or a part is missing or damaged, the folder holds
+        another run, or the loss is not finite any more.
+    """
+    read = read_config(recipe, config, settings)
+    root = Path() if data is None else data
+    if not root.is_dir():
+        raise PathfmError(f"no training data at {root}: give its folder with --data")
 
-def _encoder(settings: dict[str, Any], data: Path, _runs: Path) -> Recipe:
-    from napari_pathfm.training._distillation import Distillation
+    import torch
 
-    learn, _ = _crops(settings, data)
-    return Distillation(learn, n=settings["crops"], batch=settings["batch"])
+    from napari_pathfm.training._loop import run
+    from napari_pathfm.training._ranks import joined
 
-
-def _autoencoder(settings: dict[str, Any], data: Path, _runs: Path) -> Recipe:
-    from napari_pathfm.training._autoencoding import Autoencoding
-
-    return Autoencoding(*_crops(settings, data), batch=settings["batch"])
-
-
-def _generator(settings: dict[str, Any], data: Path, runs: Path) -> Recipe:
-    from napari_pathfm.generators._autoencoder import Autoencoder
-    from napari_pathfm.training._distillation import Student
-    from napari_pathfm.training._flow_matching import FlowMatching
-    from napari_pathfm.training._loop import load_averaged
-
-    student, autoencoder = Student(), Autoencoder()
-    for module, name in ((student, "encoder"), (autoencoder, "autoencoder")):
-        path = runs / name / "averaged.safetensors"
-        if not path.is_file():
-            raise PathfmError(f"{path} is missing: train the {name} first")
-        load_averaged(module, path)
-    return FlowMatching(
-        *_crops(settings, data),
-        student,
-        autoencoder,
-        n=settings["crops"],
-        batch=settings["batch"],
-    )
-
-
-_RECIPES = {
-    "encoder": _encoder,
-    "autoencoder": _autoencoder,
-    "generator": _generator,
-}
-_RUN = {"encoder": "encoder", "autoencoder": "autoencoder", "generator": "denoiser"}
+    entry = RECIPES[recipe]
+    make = entry.named(entry.build)
+    with joined(read.machine.device) as ranks:
+        torch.manual_seed(read.run.seed)
+        made: Recipe = make(read, root)
+        started = {"recipe": recipe, "config": dataclasses.asdict(read)}
+        run(made, read.run, out, ranks, started)

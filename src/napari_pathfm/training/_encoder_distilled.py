@@ -1,0 +1,218 @@
+"""An encoder by distillation from a frozen one, with DINO and iBOT (H0-mini's kind).
+
+Published of H0-mini are teacher, student and the two objectives (Filiot et al. 2025).
+A teacher's prototype heads are not published with its weights. Our choice: prototypes
+are the centres of a spherical k-means of the teacher's own centred tokens on training
+tiles, so its scores are cosines to kinds of tissue; the teacher sees each large crop as
+it is and the student the same crop restained and rescanned, so every patch has its
+counterpart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from napari_pathfm.errors import PathfmError
+from napari_pathfm.training._data import open_tiles
+from napari_pathfm.training._encoder_base import EncoderRecipe
+from napari_pathfm.training._prototypes import dino, entropy, ibot, sinkhorn
+from napari_pathfm.training._ranks import Ranks
+from napari_pathfm.training._recipe import Group, Phase, grouped
+from napari_pathfm.training._teachers import open_teacher
+from napari_pathfm.training._turn import JUDGING, Turn
+from napari_pathfm.training._views import crop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from napari_pathfm.training._data import Tiles
+    from napari_pathfm.training._encoder_config import DistilConfig, Shown
+    from napari_pathfm.training._teachers import Teacher
+
+_ROUNDS = 8  # of k-means
+_PATCHES = 16  # patch tokens of a tile that it is told
+_AT_ONCE = 32  # tiles that the teacher is shown for it
+
+
+def build(config: DistilConfig, root: Path) -> Distilled:
+    """Build the recipe; the teacher is loaded."""
+    from napari_pathfm.encoders import choose_device
+
+    tiles = open_tiles(config.data, root, config.machine.workers)
+    device = choose_device(config.machine.device)
+    told = config.teacher
+    return Distilled(config, tiles, open_teacher(told.encoder, told.weights, device))
+
+
+class Distilled(EncoderRecipe):
+    """A ViT that learns a frozen encoder's answers.
+
+    Parameters
+    ----------
+    config : DistilConfig
+        The run's.
+    tiles : Tiles
+        Its data.
+    teacher : Teacher
+        Who is asked.
+    """
+
+    averages = ("student", "cls_head", "patch_head")
+
+    def __init__(self, config: DistilConfig, tiles: Tiles, teacher: Teacher) -> None:
+        super().__init__(config, tiles)
+        self._config, self._teacher = config, teacher
+        cls_dim, patch_dim = teacher.dims
+        networks = self._networks()
+        networks["cls_targets"] = Targets(cls_dim, config.heads.cls_prototypes)
+        networks["patch_targets"] = Targets(patch_dim, config.heads.patch_prototypes)
+        self.module = nn.ModuleDict(networks)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Find the prototypes; they are part of the state."""
+        config = self._config
+        parts = max(config.teacher.fitted // _AT_ONCE, 1)
+        turn = Turn(config.run.seed, JUDGING, config.teacher.fitted, parts=parts)
+        rng = np.random.default_rng(config.run.seed)
+        px, scale = config.views.global_px, config.views.global_scale
+        cls, patches = [], []
+        for _ in range(parts):
+            crops = self._tiles.learn.draw_with(
+                turn, lambda tile, rng: crop(tile, rng, px, scale)
+            )
+            pooled, maps = self._teacher.look(np.stack(crops))
+            flat = maps.flatten(1, 2)
+            some = rng.choice(flat.shape[1], min(_PATCHES, flat.shape[1]), False)
+            cls.append(pooled.float())
+            patches.append(flat[:, some.tolist()].flatten(0, 1).float())
+            turn = turn.following()
+        self.module["cls_targets"].fit(torch.cat(cls), rng, "heads.cls_prototypes")
+        self.module["patch_targets"].fit(
+            torch.cat(patches), rng, "heads.patch_prototypes"
+        )
+
+    def phases(self) -> tuple[Phase, ...]:
+        """One; the heads' prototypes may wait."""
+        heads = self.module["cls_head"], self.module["patch_head"]
+        groups = [
+            *grouped(self.module["student"], heads[0].mlp, heads[1].mlp),
+            Group([h.prototypes for h in heads], frozen=self._config.heads.frozen),
+        ]
+        return (Phase("all", self._config.optimiser, groups),)
+
+    def _compare(
+        self, module: Any, shown: Shown, step: int, ranks: Ranks
+    ) -> dict[str, Tensor]:
+        told, temperature = self._config.losses, self._config.losses.temperature(step)
+        student = module["student"]
+        hidden = self._hidden(shown)
+        cls, patches = student(self._images(shown.large), hidden)
+        with torch.no_grad():
+            pooled, maps = self._teacher.look(shown.clean)
+            side = round(patches.shape[1] ** 0.5)
+            tokens = _on_grid(maps.float(), side)
+            wanted = sinkhorn(module["cls_targets"](pooled), temperature, ranks)
+            scores = module["patch_targets"](tokens).flatten(0, 1)
+            wanted_patches = sinkhorn(scores, temperature, ranks)
+            wanted_patches = wanted_patches.view(*tokens.shape[:2], -1)
+        said = list(module["cls_head"](cls).chunk(2))
+        if count := self._config.views.locals:
+            small, _ = student(self._images(shown.small))
+            said += module["cls_head"](small).chunk(count)
+        scored = module["patch_head"](patches)
+        sharp = told.student_temperature
+        both = list(wanted.chunk(2))
+        losses = {"dino": told.dino * dino(said, both, sharp, same=True)}
+        for name, weight, chosen in (
+            ("ibot_hidden", told.ibot_hidden, hidden),
+            ("ibot_seen", told.ibot_seen, ~hidden),
+        ):
+            if weight:
+                found = ibot(scored[chosen], wanted_patches[chosen], chosen, sharp)
+                losses[name] = weight * found
+        return losses
+
+    def figures(self, averaged: Any, side: str) -> dict[str, float]:
+        """As of every encoder; and DINO's floor, the entropy of what is wanted."""
+        figures = super().figures(averaged, side)
+        if not figures:
+            return {}
+        pooled, _ = self._teacher.look(self._judged[side].clean)
+        temperature = self._config.losses.temperature(self._config.run.steps)
+        scores = averaged["cls_targets"](pooled)
+        wanted = sinkhorn(scores, temperature, Ranks(self._ranks.device))
+        return figures | {"floor": self._config.losses.dino * float(entropy(wanted))}
+
+    def fingerprints(self) -> Mapping[str, Any]:
+        """Data and teacher."""
+        return {"data": self._tiles.facts, "teacher": self._teacher.identity}
+
+
+class Targets(nn.Module):
+    """A teacher's frozen head: cosines of centred tokens to prototypes.
+
+    Parameters
+    ----------
+    dim, prototypes : int
+        Length of a token, and how many.
+    """
+
+    mean: Tensor
+    prototypes: Tensor
+
+    def __init__(self, dim: int, prototypes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("prototypes", torch.zeros(prototypes, dim))
+
+    @torch.no_grad()
+    def fit(self, tokens: Tensor, rng: np.random.Generator, key: str) -> None:
+        """Find the prototypes in tokens ``(n, dim)`` by spherical k-means.
+
+        Raises
+        ------
+        PathfmError
+            If there are fewer tokens than prototypes.
+        """
+        count = len(self.prototypes)
+        if len(tokens) < count:
+            raise PathfmError(
+                f"{key}: {count} are more than the {len(tokens)} tokens they are found "
+                "in; lower it, or raise teacher.fitted"
+            )
+        mean = tokens.mean(0)
+        self.mean.copy_(mean)
+        unit = F.normalize(tokens - mean, dim=1)
+        centres = unit[rng.choice(len(unit), count, replace=False).tolist()]
+        for _ in range(_ROUNDS):
+            nearest = torch.cat([(p @ centres.T).argmax(1) for p in unit.split(8192)])
+            sums = torch.zeros_like(centres).index_add_(0, nearest, unit)
+            empty = sums.norm(dim=1) < 1e-6
+            # A centre that nothing is nearest to stays where it was.
+            centres = torch.where(empty[:, None], centres, F.normalize(sums, dim=1))
+        self.prototypes.copy_(centres)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Score tokens ``(..., dim)``: ``(..., prototypes)``."""
+        # In bf16 a cosine is off by more than low temperatures forgive.
+        with torch.autocast(tokens.device.type, enabled=False):
+            centred = F.normalize(tokens.float() - self.mean, dim=-1)
+            return centred @ self.prototypes.T
+
+
+def _on_grid(maps: Tensor, side: int) -> Tensor:
+    """Bring a teacher's map ``(n, h, w, P)`` to the student's patches ``(n, t, P)``."""
+    if maps.shape[1:3] != (side, side):
+        upright = maps.permute(0, 3, 1, 2)
+        scaled = F.interpolate(upright, (side, side), mode="bilinear")
+        maps = scaled.permute(0, 2, 3, 1)
+    return maps.flatten(1, 2)
