@@ -36,7 +36,7 @@ _MARK = b"pathfmix"
 _LONGEST = 256 << 20
 # How many nodes of the graph are looked at for one vector, at least: while it is built,
 # and while it is asked. usearch's defaults are 128 and 64: half of the first takes 2.5
-# times less to build and missed nothing of clustered vectors (benchmarks/search.py).
+# times less to build and misses one of 1,000 nearest (benchmarks/search.py).
 _EFFORT_ADD = 64
 _EFFORT_SEARCH = 256
 
