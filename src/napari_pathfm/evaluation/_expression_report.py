@@ -156,7 +156,7 @@ def expression(
         [
             Plot(
                 "Tasks: mean over genes, then over folds, with 95 % intervals.",
-                intervals([*means.items()]),
+                intervals([*means.items()], (-1.0, 1.0)),
             ),
             *(_gene_plot(task, found[task.name]) for task in tasks),
         ],
@@ -176,7 +176,7 @@ def _measure(
         for name, one in task.samples.items()
     }
     values, drawn, colour = [], [], []
-    for fitted, tested in task.folds:
+    for number, (fitted, tested) in enumerate(task.folds):
         known, truth = (
             np.concatenate([expressed[name] for name in side])
             for side in (fitted, tested)
@@ -189,7 +189,9 @@ def _measure(
             )
             said.append(predict_expression(learn, known, look))
         values.append(correlations(truth, said[0]))
-        drawn.append(drawn_correlations(truth, said[0], draws=draws, seed=seed))
+        # Each fold draws anew, in blocks that count their seeds on.
+        own = seed + 1000 * number
+        drawn.append(drawn_correlations(truth, said[0], draws=draws, seed=own))
         colour.append(correlations(truth, said[1]))
     return _Found(np.stack(values), np.stack(drawn), np.stack(colour))
 
