@@ -17,6 +17,7 @@ from napari_pathfm.viewer._notices import notify
 from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._compare import Compare
 from napari_pathfm.viewer.session._fidelity import Fidelity
+from napari_pathfm.viewer.session._fine import Fine
 from napari_pathfm.viewer.session._gallery import Gallery
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
@@ -94,6 +95,7 @@ class Session:
         self.similarity = Similarity(self)
         self.gallery = Gallery(self)
         self.regions = Regions(self)
+        self.fine = Fine(self)
         self.classes = Classes(self)
         self.synthesis = Synthesis(self)
         self.repairs = Repairs(self)
@@ -117,6 +119,7 @@ class Session:
         layers.events.removed.disconnect(self._on_layers)
         layers.selection.events.active.disconnect(self._on_layers)
         self.classes.close()
+        self.fine.close()
         self.virtual.close()
         self.regions.close()
         self.compare.close()
@@ -286,6 +289,7 @@ class Session:
         state.prompts.changed.disconnect(self._on_prompts)
         self._prompt_layers.pop(layer).close()
         self.similarity.forget(state)
+        self.fine.forget(state)
         self.classes.forget(state)
         self.virtual.forget(state)
         if self.current is state:
