@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_pathfm.cli._heatmap_fine import add_fine, fine
 from napari_pathfm.cli._options import add_json, count, place, show
 from napari_pathfm.errors import OutputError
 
@@ -99,6 +100,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="FILE.ome.tif or FILE.ome.zarr (pixels in micrometres), or FILE.geojson "
         "(QuPath tiles)",
     )
+    add_fine(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -117,17 +119,22 @@ def run(options: argparse.Namespace) -> None:
         )
     if options.unlike and not options.like:
         raise OutputError("--unlike goes with --like")
+    if options.fine and not options.like:
+        raise OutputError("--fine goes with --like")
     if options.save_classifier and not options.labels:
         raise OutputError("--save-classifier goes with --labels")
     store = open_store(options.store)
     made: Maps
-    if options.head:
+    if options.fine:
+        made = fine(store, options)
+    elif options.head:
         made = make.attended(store, options.head)
     else:
         made = _of_vectors(UnitVectors.of(store), options)
-    tiles = export_maps(options.out, made.heatmaps, made.category)
-    report: dict[str, Any] = {"out": str(options.out), "tiles": tiles} | made.report
-    lines = [f"{options.out}: {tiles} tiles, {made.lines[0]}", *made.lines[1:]]
+    cells = export_maps(options.out, made.heatmaps, made.category)
+    unit = "patches" if options.fine else "tiles"
+    report: dict[str, Any] = {"out": str(options.out), unit: cells} | made.report
+    lines = [f"{options.out}: {cells} {unit}, {made.lines[0]}", *made.lines[1:]]
     show(report, lines, as_json=options.json)
 
 

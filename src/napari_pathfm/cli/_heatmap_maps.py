@@ -39,10 +39,12 @@ class Maps:
 
 def similar(vectors: UnitVectors, like: Any, unlike: Any, reduce: Any) -> Maps:
     """Similarity to points and regions."""
-    return _one(maps.similarity(vectors, _places(like), _places(unlike), reduce=reduce))
+    return one_map(
+        maps.similarity(vectors, places_of(like), places_of(unlike), reduce=reduce)
+    )
 
 
-def _places(told: Any) -> list[Any]:
+def places_of(told: Any) -> list[Any]:
     """Read the regions of files; points stay as they are."""
     found: list[Any] = []
     for one in told:
@@ -58,7 +60,7 @@ def _places(told: Any) -> list[Any]:
 
 def odd(vectors: UnitVectors) -> Maps:
     """Outliers."""
-    return _one(maps.outliers(vectors))
+    return one_map(maps.outliers(vectors))
 
 
 def principal(vectors: UnitVectors, n: int) -> Maps:
@@ -143,7 +145,8 @@ def _classes(vectors: UnitVectors, classifier: FewShot) -> Maps:
     return Maps(made.probabilities(), likeliest, {"tiles_of": counts}, [line])
 
 
-def _one(heatmap: Heatmap) -> Maps:
+def one_map(heatmap: Heatmap) -> Maps:
+    """Say of a map what its values are."""
     values = heatmap.values[~np.isnan(heatmap.values)]
     low, mean, high = (float(f(values)) for f in (np.min, np.mean, np.max))
     report = {"min": round(low, 4), "mean": round(mean, 4), "max": round(high, 4)}

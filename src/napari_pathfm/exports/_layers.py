@@ -167,7 +167,7 @@ def layer_features(layer: LayerTuple, *, mpp: float | None = None) -> Iterator[F
 def _is_background(layer: LayerTuple) -> bool:
     _, attributes, kind = layer
     ours = our_metadata(attributes).get("kind")
-    return kind == "image" and ours not in ("heatmap", "map", "synthetic")
+    return kind == "image" and ours not in ("heatmap", "fine", "map", "synthetic")
 
 
 def _shapes(

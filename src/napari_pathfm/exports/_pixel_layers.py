@@ -95,7 +95,7 @@ def layer_pixels(layers: Sequence[LayerTuple]) -> list[PlacedPixels]:
         No pixel size is known.
     """
     kinds = {our_metadata(attributes).get("kind") for _, attributes, _ in layers}
-    if kinds <= {"heatmap", "map"}:
+    if kinds <= {"heatmap", "fine", "map"}:
         return [heatmap_pixels([heatmap_from_layer(layer) for layer in layers])]
     if kinds != {"synthetic"} or len(layers) != 1:
         names = ", ".join(repr(layer_name(attributes)) for _, attributes, _ in layers)

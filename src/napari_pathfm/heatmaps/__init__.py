@@ -13,7 +13,15 @@ from napari_pathfm.heatmaps._classes import (
 from napari_pathfm.heatmaps._extremes import Found, extremes
 from napari_pathfm.heatmaps._few_shot import FewShot, fit_few_shot
 from napari_pathfm.heatmaps._few_shot_file import load_few_shot, save_few_shot
+from napari_pathfm.heatmaps._fine import (
+    MOST_FINE_TILES,
+    FineSimilarity,
+    fine_similarity,
+)
 from napari_pathfm.heatmaps._heatmap import Heatmap, on_grid
+from napari_pathfm.heatmaps._patch_cache import PATCH_CACHE_BYTES, PatchCache
+from napari_pathfm.heatmaps._patch_places import patches_under
+from napari_pathfm.heatmaps._patches import PatchVectors
 from napari_pathfm.heatmaps._places import rows_at
 from napari_pathfm.heatmaps._search import Hit, search
 from napari_pathfm.heatmaps._search_index import SearchIndex, build_index, open_index
@@ -24,14 +32,19 @@ from napari_pathfm.heatmaps._validation import Validation, validate
 from napari_pathfm.heatmaps._vectors import UnitVectors
 
 __all__ = [
+    "MOST_FINE_TILES",
     "PALETTE",
+    "PATCH_CACHE_BYTES",
     "CategoryMap",
     "ClassMaps",
     "FewShot",
+    "FineSimilarity",
     "Found",
     "Heatmap",
     "Hit",
     "LabelledTiles",
+    "PatchCache",
+    "PatchVectors",
     "SearchIndex",
     "TissueClass",
     "UnitVectors",
@@ -42,6 +55,7 @@ __all__ = [
     "clusters",
     "components",
     "extremes",
+    "fine_similarity",
     "fit_few_shot",
     "label_next",
     "label_places",
@@ -49,6 +63,7 @@ __all__ = [
     "on_grid",
     "open_index",
     "outliers",
+    "patches_under",
     "rows_at",
     "save_few_shot",
     "search",

@@ -77,13 +77,13 @@ def embedded_rows(
     rows = rows_at(grid, place)
     if not len(rows):
         raise OutsideSlideError(
-            f"there is no tissue tile at {_named(place)}: "
+            f"there is no tissue tile at {named(place)}: "
             "choose a place on tissue, in level-0 pixels"
         )
     ready = rows[done[rows]]
     if not len(ready):
         raise StoreError(
-            f"the tile at {_named(place)} is not embedded yet: "
+            f"the tile at {named(place)} is not embedded yet: "
             "let `napari-pathfm embed` finish"
         )
     return ready
@@ -115,7 +115,7 @@ def as_geometry(place: Place) -> BaseGeometry:
     if not geometry.is_valid:
         geometry = shapely.make_valid(geometry)
     if geometry.is_empty or not np.isfinite(geometry.bounds).all():
-        raise OutsideSlideError(f"{_named(place)} is no place: it has no coordinates")
+        raise OutsideSlideError(f"{named(place)} is no place: it has no coordinates")
     return geometry
 
 
@@ -129,7 +129,8 @@ def plain(place: Place) -> Any:
     return dict(mapping(geometry))
 
 
-def _named(place: Place) -> str:
+def named(place: Place) -> str:
+    """Name a place in a message."""
     from shapely.geometry.base import BaseGeometry
 
     if isinstance(place, BaseGeometry):

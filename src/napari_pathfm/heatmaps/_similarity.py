@@ -79,7 +79,7 @@ def similarity(
         stride,
         vectors.attrs["slide_mpp"],
         "similarity",
-        _limits(score[vectors.done]),
+        spread(score[vectors.done]),
         provenance,
     )
 
@@ -99,7 +99,7 @@ def _mean(vectors: UnitVectors, place: Place) -> NDArray[np.float32]:
     return normalised(vectors.rows(rows).mean(0))
 
 
-def _limits(score: NDArray[np.float32]) -> tuple[float, float]:
+def spread(score: NDArray[np.float32]) -> tuple[float, float]:
     """Spread the colours from the least similar twentieth to the most similar tile."""
     # Every so many of them say the same, and sorting a million takes its time.
     step = max(1, len(score) // _LIMITS_OF)

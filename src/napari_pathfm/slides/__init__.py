@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_pathfm.slides._box import check_box
 from napari_pathfm.slides._cache import TileCache
 from napari_pathfm.slides._coordinates import (
     grid_transform,
@@ -32,6 +33,7 @@ __all__ = [
     "TileCache",
     "TileGrid",
     "TissueMask",
+    "check_box",
     "draw_slide",
     "grid_transform",
     "level0_to_world",

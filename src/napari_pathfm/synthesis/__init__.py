@@ -1,5 +1,6 @@
 """Synthetic tissue at a place of a slide, and how far to trust it."""
 
+from napari_pathfm.slides import check_box
 from napari_pathfm.synthesis._chunk_files import ChunkFiles
 from napari_pathfm.synthesis._compare import difference, real_part
 from napari_pathfm.synthesis._condition import (
@@ -11,7 +12,6 @@ from napari_pathfm.synthesis._condition import (
 )
 from napari_pathfm.synthesis._direction import REACH, Classifier, check_steering
 from napari_pathfm.synthesis._extend import SIDES, Extension, extend
-from napari_pathfm.synthesis._lattice import check_box
 from napari_pathfm.synthesis._mask import mask_shape
 from napari_pathfm.synthesis._placed import PlacedImages
 from napari_pathfm.synthesis._repair import Repair, repair

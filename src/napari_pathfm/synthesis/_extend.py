@@ -10,9 +10,10 @@ import numpy as np
 
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.generators import Known, area_settings, generate_area
+from napari_pathfm.slides import check_box
 from napari_pathfm.synthesis._condition import check_pair, slide_details
 from napari_pathfm.synthesis._fidelity import cosine, embed_tiles
-from napari_pathfm.synthesis._lattice import check_box, check_memory, lattice_of
+from napari_pathfm.synthesis._lattice import check_memory, lattice_of
 from napari_pathfm.synthesis._placed import PlacedImages
 from napari_pathfm.synthesis._seam import FEATHER, composite, edge_step, filled
 from napari_pathfm.synthesis._surroundings import Region, check_tissue

@@ -6,13 +6,12 @@ share their cells, their noise and their windows.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_pathfm.errors import OutsideSlideError, PathfmError
+from napari_pathfm.errors import PathfmError
 from napari_pathfm.synthesis._fidelity import embed_tiles
 
 if TYPE_CHECKING:
@@ -104,28 +103,6 @@ def lattice_of(slide: Slide, generator: Generator, flow: LatentFlow) -> Lattice:
     return Lattice(pixel, mpp, flow.downsample, flow.side)
 
 
-def check_box(slide: Slide, box: Box) -> Box:
-    """Refuse a box that is empty or leaves the slide.
-
-    Raises
-    ------
-    OutsideSlideError
-        Naming the slide's size.
-    """
-    x, y, width, height = (float(value) for value in box)
-    if not all(map(math.isfinite, (x, y, width, height))) or min(width, height) <= 0:
-        raise OutsideSlideError(
-            f"the box {_text(box)} is empty: give X,Y,WIDTH,HEIGHT in level-0 pixels"
-        )
-    wide, high = slide.dimensions
-    if x < 0 or y < 0 or x + width > wide or y + height > high:
-        raise OutsideSlideError(
-            f"the box {_text(box)} leaves {slide.path.name}, which is "
-            f"{wide} x {high} level-0 pixels"
-        )
-    return x, y, width, height
-
-
 def check_memory(pixels: int) -> None:
     """Refuse an area that would not fit into the memory that is free.
 
@@ -144,7 +121,3 @@ def check_memory(pixels: int) -> None:
             f"{needed / 2**30:.1f} GiB of memory and {free / 2**30:.1f} are free: "
             "choose a smaller one"
         )
-
-
-def _text(box: Box) -> str:
-    return ",".join(f"{value:g}" for value in box)

@@ -50,7 +50,7 @@ def measure(layer: Layer, others: list[Layer]) -> list[str]:
     """
     from napari_pathfm.exports import heatmap_from_layer, measured_features
 
-    maps = [other for other in others if kind_of(other) in ("heatmap", "map")]
+    maps = [other for other in others if kind_of(other) in ("heatmap", "fine", "map")]
     own = (entry(layer) or {}).get("fingerprint")
     slides = {(entry(m) or {}).get("fingerprint") for m in maps}
     if own is None and len(slides) > 1:

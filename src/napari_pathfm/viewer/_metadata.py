@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from napari_pathfm.slides import Slide
 
-# A "heatmap" is the panel's own, which follows the prompts; a "map" came from a file.
+# A "heatmap" is the panel's own, which follows the prompts, as does a "fine" one, patch
+# by patch in the view; a "map" came from a file.
 # A "virtual" slide is all synthetic, and lazy.
 # "labels" are painted; "classes" are what a classifier makes of them, and a
 # "suggestion" is the tile to label next, and "found" the one that a search led to.
@@ -23,6 +24,7 @@ Kind = Literal[
     "slide",
     "tissue",
     "heatmap",
+    "fine",
     "map",
     "synthetic",
     "virtual",

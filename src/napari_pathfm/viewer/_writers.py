@@ -81,7 +81,7 @@ def _write_pixels(path: str, layers: Sequence[LayerTuple], *endings: str) -> lis
     for _, attributes, _ in layers:
         _require(
             attributes,
-            ("heatmap", "map", "synthetic"),
+            ("heatmap", "fine", "map", "synthetic"),
             "a heatmap or synthetic tissue",
             "an image writer of napari's own",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
 from napari_pathfm.viewer.panel._across_row import AcrossRow
 from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
@@ -60,6 +60,8 @@ class SimilaritySection(Section):
         self.draw_like.setToolTip("Draw around tissue that the map should be like.")
         self.draw_unlike = small_button("Unlike…")
         self.draw_unlike.setToolTip("Draw around tissue that it should not be like.")
+        self.fine = QCheckBox()
+        self.fine_note = Eliding()
         self.progress = ProgressRow()
         self.gallery = GalleryRow(session.gallery)
         self.across = AcrossRow(session.across)
@@ -95,6 +97,14 @@ class SimilaritySection(Section):
             'What is drawn in the layers "Like" and "Unlike" (shapes or labels) '
             "stands for the mean of its tiles, beside the clicks; the map follows.",
         )
+        add_row(
+            below,
+            "Fine",
+            _beside_note(self.fine, self.fine_note),
+            "Also compare what is in view patch by patch, with the patches under the "
+            "clicks and regions. Tiles are encoded when the view rests, the nearest to "
+            "its middle first; those seen last are kept in memory.",
+        )
         add_row(below, "Store", self.store)
         self.body.addLayout(below)
         self.body.addWidget(self.progress)
@@ -110,6 +120,8 @@ class SimilaritySection(Section):
         self.draw_like.clicked.connect(lambda: session.regions.draw("like"))
         self.draw_unlike.clicked.connect(lambda: session.regions.draw("unlike"))
         session.regions.changed.connect(self.refresh_prompts)
+        self.fine.toggled.connect(self._on_fine)
+        session.fine.changed.connect(self.refresh_fine)
         self.progress.cancelled.connect(session.similarity.cancel)
 
     def refresh(self) -> None:
@@ -127,7 +139,18 @@ class SimilaritySection(Section):
         self.store.refresh()
         self.gallery.refresh()
         self.across.refresh()
+        self.refresh_fine()
         self.refresh_prompts()
+
+    def refresh_fine(self) -> None:
+        """Show whether the view is compared patch by patch, and how far that is."""
+        fine = self._session.fine
+        with quietly(self.fine):
+            self.fine.setChecked(fine.on)
+            self.fine.setText(f"{fine.cell_um:g} µm, in view")
+        self.fine_note.setText(fine.note)
+        state = self._session.current
+        self.fine.setEnabled(state is not None and state.mpp is not None)
 
     def refresh_prompts(self) -> None:
         """Show how many clicks there are."""
@@ -195,6 +218,9 @@ class SimilaritySection(Section):
     def _on_step(self) -> None:
         self._session.similarity.overlap = self.step.currentData()
 
+    def _on_fine(self, on: bool) -> None:
+        self._session.fine.on = on
+
     def _on_tool(self, active: bool) -> None:
         self._tool.active = active
 
@@ -202,3 +228,13 @@ class SimilaritySection(Section):
         state = self._session.current
         if state is not None:
             getattr(state.prompts, what)()
+
+
+def _beside_note(switch: QCheckBox, note: Eliding) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(8)
+    layout.addWidget(switch)
+    layout.addWidget(note, 1)
+    return row

@@ -5,6 +5,7 @@ from napari_pathfm.viewer.session._autosave import Autosave, Recovery
 from napari_pathfm.viewer.session._class_list import ClassList
 from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._doctor import Doctor
+from napari_pathfm.viewer.session._fine import Fine
 from napari_pathfm.viewer.session._gallery import Gallery
 from napari_pathfm.viewer.session._given_store import GivenStores, name_store
 from napari_pathfm.viewer.session._jobs import (
@@ -43,6 +44,7 @@ __all__ = [
     "ClassList",
     "Classes",
     "Doctor",
+    "Fine",
     "Gallery",
     "GivenStores",
     "InlineRunner",

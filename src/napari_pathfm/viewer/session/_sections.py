@@ -87,6 +87,7 @@ class SettingsSection:
                 "encoder": similarity.encoder,
                 "overlap": similarity.overlap,
                 "store": None if store is None else str(store),
+                "fine": session.fine.on,
             },
             "synthesis": {
                 "generator": synthesis.generator,
@@ -113,6 +114,8 @@ class SettingsSection:
         else:
             yield f"The encoder {str(encoder)[:40]!r} is not in the catalogue."
         session.similarity.overlap = overlap
+        # Files of early versions have no such switch.
+        session.fine.on = similarity.get("fine") is True
         if generator in {choice.name for choice in models.generator_choices()}:
             session.synthesis.generator = generator
         else:

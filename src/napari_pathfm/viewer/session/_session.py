@@ -18,6 +18,7 @@ from napari_pathfm.viewer.session._across import Across
 from napari_pathfm.viewer.session._classes import Classes
 from napari_pathfm.viewer.session._compare import Compare
 from napari_pathfm.viewer.session._fidelity import Fidelity
+from napari_pathfm.viewer.session._fine import Fine
 from napari_pathfm.viewer.session._gallery import Gallery
 from napari_pathfm.viewer.session._given_store import GivenStores
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
@@ -98,6 +99,7 @@ class Session:
         self.gallery = Gallery(self)
         self.across = Across(self)
         self.regions = Regions(self)
+        self.fine = Fine(self)
         self.classes = Classes(self)
         self.synthesis = Synthesis(self)
         self.repairs = Repairs(self)
@@ -121,6 +123,7 @@ class Session:
         layers.events.removed.disconnect(self._on_layers)
         layers.selection.events.active.disconnect(self._on_layers)
         self.classes.close()
+        self.fine.close()
         self.virtual.close()
         self.regions.close()
         self.compare.close()
@@ -294,6 +297,7 @@ class Session:
         state.prompts.changed.disconnect(self._on_prompts)
         self._prompt_layers.pop(layer).close()
         self.similarity.forget(state)
+        self.fine.forget(state)
         self.classes.forget(state)
         self.virtual.forget(state)
         if self.current is state:

@@ -29,6 +29,7 @@ _MADE_AGAIN = (
     "slide",
     "tissue",
     "heatmap",
+    "fine",
     "prompts",
     "preview",
     "virtual",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ _ORDER = (
     "tissue",
     "map",
     "heatmap",
+    "fine",
     "classes",
     "labels",
     "suggestion",
@@ -64,8 +65,13 @@ def add_layer(viewer: ViewerModel, layer: Layer) -> Layer:
     return layer
 
 
-def show_heatmap(viewer: ViewerModel, state: SlideState, heatmap: Heatmap) -> Image:
-    """Draw a heatmap into the slide's one heatmap layer, adding it if there is none.
+def show_heatmap(
+    viewer: ViewerModel,
+    state: SlideState,
+    heatmap: Heatmap,
+    kind: Literal["heatmap", "fine"] = "heatmap",
+) -> Image:
+    """Draw a heatmap into the slide's one layer of a kind, adding it if there is none.
 
     Colours, opacity and visibility that a person has chosen stay; the contrast limits
     follow the values until somebody sets them by hand.
@@ -76,12 +82,13 @@ def show_heatmap(viewer: ViewerModel, state: SlideState, heatmap: Heatmap) -> Im
     low, high = (float(value) for value in keywords["contrast_limits"])
     limits = (low, high)
     keywords["metadata"][KEY] |= {
+        "kind": kind,
         "path": str(state.slide.path),
         "fingerprint": state.fingerprint,
         "mpp": state.mpp,
         "limits": list(limits),
     }
-    found = layers_of(viewer.layers, "heatmap", state.fingerprint)
+    found = layers_of(viewer.layers, kind, state.fingerprint)
     if not found:
         keywords["name"] = heatmap.name.capitalize()
         keywords.setdefault("colormap", HEATMAP_COLORMAP)
