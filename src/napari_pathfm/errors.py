@@ -28,7 +28,7 @@ class UnknownModelError(PathfmError):
 
 
 class SpecError(PathfmError):
-    """A file that describes an encoder is missing, damaged, or says what cannot be."""
+    """A file that describes a model is missing, damaged, or says what cannot be."""
 
 
 class WeightsError(PathfmError):

@@ -7,7 +7,6 @@ the submodules are those of the published state dicts, so that loading needs no 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -17,64 +16,12 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import Tensor, nn
 
-_FREQUENCIES = 256
-_MAX_PERIOD = 10_000
-
-
-class _TimeEmbedder(nn.Module):
-    """Time in 0..1, not multiplied by anything, as cosines and sines."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        enter = nn.Linear(_FREQUENCIES, width)
-        self.mlp = nn.Sequential(enter, nn.SiLU(), nn.Linear(width, width))
-
-    def forward(self, t: Tensor) -> Tensor:
-        half = _FREQUENCIES // 2
-        steps = torch.arange(half, dtype=torch.float32, device=t.device)
-        rates = torch.exp(-math.log(_MAX_PERIOD) * steps / half)
-        angles = t.float()[:, None] * rates
-        waves = torch.cat([angles.cos(), angles.sin()], 1)
-        out: Tensor = self.mlp(waves.to(next(self.mlp.parameters()).dtype))
-        return out
-
-
-class _ClassEmbedder(nn.Module):
-    """A table of classes; its last row stands for no class."""
-
-    def __init__(self, classes: int, width: int) -> None:
-        super().__init__()
-        self.embedding_table = nn.Embedding(classes + 1, width)
-
-    def forward(self, condition: Tensor | None, n: int) -> Tensor:
-        table = self.embedding_table.weight
-        return table[-1].expand(n, -1) if condition is None else table[condition]
-
-
-class _FeatureEmbedder(nn.Module):
-    """A linear map of a feature vector.
-
-    No condition is a learned vector, in the space of the features or of the
-    transformer, or zeros where the weights bring none.
-    """
-
-    def __init__(self, into: int, width: int, null_dim: int | None) -> None:
-        super().__init__()
-        self.proj = nn.Linear(into, width)
-        self.null: nn.Parameter | None = None
-        if null_dim is not None:
-            if null_dim not in (into, width):
-                raise ValueError(f"a null condition of {null_dim} fits nothing")
-            self.null = nn.Parameter(torch.zeros(null_dim))
-
-    def forward(self, condition: Tensor | None, n: int) -> Tensor:
-        weight = self.proj.weight
-        if condition is not None:
-            out: Tensor = self.proj(condition.to(weight.dtype))
-            return out
-        null = weight.new_zeros(weight.shape[1]) if self.null is None else self.null
-        known: Tensor = self.proj(null) if len(null) == weight.shape[1] else null
-        return known.expand(n, -1)
+from napari_pathfm.generators._sit_embedders import (
+    MAX_PERIOD,
+    ClassEmbedder,
+    FeatureEmbedder,
+    TimeEmbedder,
+)
 
 
 class _PatchEmbed(nn.Module):
@@ -204,11 +151,11 @@ class SiTTransformer2DModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         width = num_attention_heads * attention_head_dim
         side = sample_size // patch_size
         self.x_embedder = _PatchEmbed(in_channels, width, patch_size)
-        self.t_embedder = _TimeEmbedder(width)
+        self.t_embedder = TimeEmbedder(width)
         self.y_embedder: nn.Module = (
-            _ClassEmbedder(num_classes, width)
+            ClassEmbedder(num_classes, width)
             if num_classes is not None
-            else _FeatureEmbedder(int(condition_dim or 0), width, null_dim)
+            else FeatureEmbedder(int(condition_dim or 0), width, null_dim)
         )
         self.pos_embed = nn.Parameter(position_table(side, width), requires_grad=False)
         self.blocks = nn.ModuleList(
@@ -246,19 +193,33 @@ class SiTTransformer2DModel(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return_dict : bool
             Whether to wrap the result as diffusers' models do.
         """
-        n, _, height, width = hidden_states.shape
-        patch = self.config.patch_size
-        x = self.x_embedder(hidden_states) + self.pos_embed
-        told = self.y_embedder(condition, n)
-        if condition is not None and drop is not None:
-            told = torch.where(drop[:, None], self.y_embedder(None, n), told)
-        c = self.t_embedder(timestep) + told
+        x, c = self.enter(hidden_states, timestep, condition, drop)
         for block in self.blocks:
             x = block(x, c)
+        velocity = self.leave(x, c, hidden_states.shape)
+        return Transformer2DModelOutput(velocity) if return_dict else (velocity,)
+
+    def enter(
+        self,
+        latents: Tensor,
+        timestep: Tensor,
+        condition: Tensor | None = None,
+        drop: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Give the tokens before the first block, and what every block is told."""
+        x = self.x_embedder(latents) + self.pos_embed
+        told = self.y_embedder(condition, len(latents))
+        if condition is not None and drop is not None:
+            told = torch.where(drop[:, None], self.y_embedder(None, len(drop)), told)
+        return x, self.t_embedder(timestep) + told
+
+    def leave(self, x: Tensor, c: Tensor, shape: torch.Size) -> Tensor:
+        """Turn the tokens after the last block into a velocity of that shape."""
+        n, _, height, width = shape
+        patch = self.config.patch_size
         x = self.final_layer(x, c)
         grid = x.view(n, height // patch, width // patch, patch, patch, -1)
-        velocity = grid.permute(0, 5, 1, 3, 2, 4).reshape(n, -1, height, width)
-        return Transformer2DModelOutput(velocity) if return_dict else (velocity,)
+        return grid.permute(0, 5, 1, 3, 2, 4).reshape(n, -1, height, width)
 
     def denormalize(self, latents: Tensor) -> Tensor:
         """Take latents of unit variance to what the autoencoder decodes."""
@@ -292,7 +253,7 @@ def _projector(width: int, hidden: int, out: int) -> nn.Sequential:
 def position_table(side: int, width: int) -> Tensor:
     """Fixed sines and cosines ``(1, side ** 2, width)``: columns first, then rows."""
     quarter = width // 4
-    rates = 1 / _MAX_PERIOD ** (torch.arange(quarter, dtype=torch.float64) / quarter)
+    rates = 1 / MAX_PERIOD ** (torch.arange(quarter, dtype=torch.float64) / quarter)
     angles = torch.arange(side, dtype=torch.float64)[:, None] * rates
     axis = torch.cat([angles.sin(), angles.cos()], 1)
     columns = axis[None].expand(side, -1, -1)

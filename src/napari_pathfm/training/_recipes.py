@@ -60,6 +60,18 @@ RECIPES = {
         "_encoder_config.DinoConfig",
         "build",
     ),
+    "autoencoder": Entry(
+        "an autoencoder, for a generator to begin with",
+        "_repae_config",
+        "AutoencoderConfig",
+        "autoencoder",
+    ),
+    "generator": Entry(
+        "a generator: a latent flow aligned with an encoder, by REPA-E",
+        "_repae_config",
+        "GeneratorConfig",
+        "generator",
+    ),
     "bundled-encoder": Entry(
         "the bundled encoder, from EfficientNet-Lite0's features",
         "_bundled",
