@@ -10,6 +10,7 @@ from napari_pathfm.viewer.panel._across_row import AcrossRow
 from napari_pathfm.viewer.panel._doctor_dialog import DoctorButton, beside
 from napari_pathfm.viewer.panel._forms import (
     Combo,
+    Eliding,
     Section,
     add_row,
     form,
