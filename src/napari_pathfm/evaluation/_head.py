@@ -124,7 +124,7 @@ def save_head(head: Head, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def load_head(path: Path) -> Head:
+def load_head(path: str | Path) -> Head:
     """Read a head from its file.
 
     Raises
