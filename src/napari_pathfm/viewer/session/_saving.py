@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_pathfm.errors import PathfmError, SessionError
 from napari_pathfm.viewer.session._class_section import ClassesSection
+from napari_pathfm.viewer.session._script_section import ScriptSection
 from napari_pathfm.viewer.session._sections import (
     PromptsSection,
     SettingsSection,
@@ -36,6 +37,7 @@ SECTIONS: tuple[Section, ...] = (
     PromptsSection(),
     ClassesSection(),
     ViewSection(),
+    ScriptSection(),
 )
 
 

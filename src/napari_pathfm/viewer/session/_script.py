@@ -7,12 +7,16 @@ that taking a result back takes its call back, and nobody has to tell the script
 
 from __future__ import annotations
 
+import os
+import uuid
 import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_pathfm.errors import OutputError
 from napari_pathfm.viewer._metadata import KEY
 from napari_pathfm.viewer._writers import written
 from napari_pathfm.viewer.session._script_code import Items, Method, Step, call
@@ -120,7 +124,10 @@ class Script:
         pixels : array, optional
         digest : str
         """
-        self._recorded.pop(key, None)
+        before = self._recorded.get(key)
+        if before is not None and before.step != step:
+            # What is done otherwise is done after all the rest.
+            del self._recorded[key]
         tied = None if layer is None else weakref.ref(layer)
         self._recorded[key] = Recorded(step, array, tied, pixels, digest)
         self.changed.emit()
@@ -162,6 +169,27 @@ class Script:
             stores=str(self.stores.absolute()),
             threads=torch_threads(),
         )
+
+    def save(self, path: Path) -> None:
+        """Write the script to a file, whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            It cannot be written.
+        """
+        neighbour = path.with_name(f".{uuid.uuid4().hex}.partial")
+        try:
+            neighbour.write_text(self.text(), encoding="utf-8")
+            os.replace(neighbour, path)
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be written: {error.strerror or error}; choose another "
+                "place"
+            ) from error
+        finally:
+            with suppress(OSError):
+                neighbour.unlink(missing_ok=True)
 
     def _on_layers(self) -> None:
         self.changed.emit()

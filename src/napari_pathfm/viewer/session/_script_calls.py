@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from napari_pathfm.slides import Slide, TileGrid
     from napari_pathfm.viewer.session._class_work import Answer
     from napari_pathfm.viewer.session._models import Models
+    from napari_pathfm.viewer.session._request import Request
     from napari_pathfm.viewer.session._script_code import Value
-    from napari_pathfm.viewer.session._synthesis import Request
     from napari_pathfm.weights import ModelSpec
 
 # What comes of a function of `synthesis`.
@@ -162,9 +162,7 @@ def save_classifier_step(
     checked = None
     if answer.validation is not None:
         tiles = answer.tiles.among(answer.vectors.done)
-        checked = Method(
-            validation_step(store, tiles, answer.vectors.grid), "to_json"
-        )
+        checked = Method(validation_step(store, tiles, answer.vectors.grid), "to_json")
     saved = call(
         "heatmaps.save_few_shot", classifier, str(path.absolute()), validation=checked
     )

@@ -203,10 +203,8 @@ def region(geometry: Any) -> Region:
 
 def _keywords(keywords: tuple[tuple[str, Value], ...]) -> list[Value]:
     for name, _ in keywords:
-        if not isinstance(name, str) or not name.isidentifier():
-            raise ValueError(f"{str(name)[:40]!r} is no keyword")
-        if keyword.iskeyword(name):
-            raise ValueError(f"{name!r} is no keyword")
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(f"{name[:40]!r} is no keyword")
     return [value for _, value in keywords]
 
 

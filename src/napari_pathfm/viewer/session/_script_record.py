@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_pathfm.viewer._metadata import KEY, entry
+from napari_pathfm.viewer._metadata import entry
 from napari_pathfm.viewer.session._script_calls import (
     apart_step,
     attended_step,
@@ -153,9 +153,7 @@ def record_made(
     step = made_step(models, generator, encoder.revision, slide, request)
     key = f"made {layer.unique_id}"
     array = Get(step, "pixels")
-    session.script.record(
-        key, step, layer=layer, array=array, pixels=result.pixels
-    )
+    session.script.record(key, step, layer=layer, array=array, pixels=result.pixels)
     session.script.shows(layer, step)
 
 
@@ -214,6 +212,7 @@ def _layer_of(session: Session, result: PlacedImages) -> Layer | None:
     """Find the layer that shows a result, by what made it."""
     told = [image.provenance.to_dict() for image in result.images]
     for layer in reversed(session.viewer.layers):
-        if layer.metadata.get(KEY, {}).get("provenance") == told:
+        own = entry(layer) or {}
+        if own.get("kind") == "synthetic" and own.get("provenance") == told:
             return layer
     return None

@@ -83,7 +83,7 @@ class _Writer:
         if self._uses_stores:
             parts.append(
                 "# Embeddings are kept here and used again; an empty folder has them "
-                "made anew.\n" + self._assigned("STORES", f"Path({self._stores!r})")
+                f"made anew.\nSTORES = Path({_literal(self._stores)})"
             )
         if self._threads is not None:
             parts.append(f"torch.set_num_threads({self._threads})")
@@ -103,7 +103,7 @@ class _Writer:
         name = step.name if number == 1 else f"{step.name}_{number}"
         self._names[step] = name
         note = f"# {NOTES[step.name]}\n" if NOTES[step.name] else ""
-        self._lines.append(note + self._assigned(name, self._code(step.value, name)))
+        self._lines.append(note + f"{name} = {self._code(step.value, name)}")
 
     def _statement(self, step: Step) -> str:
         note = f"# {NOTES[step.name]}"
@@ -122,7 +122,8 @@ class _Writer:
         rows = []
         for value, digest in shown:
             one = self._code(value)
-            rows.append(f"    {one!r}: (\n        {one},\n        {digest!r},\n    ),")
+            kept = f"        {one},\n        {_literal(digest)},\n"
+            rows.append(f"    {_literal(one)}: (\n{kept}    ),")
         self._lines.append(
             "# Is it what the window showed, bit for bit? Another processor or other "
             "versions\n# may round otherwise.\nshown = {\n" + "\n".join(rows) + "\n}\n"
@@ -137,9 +138,6 @@ class _Writer:
             return flat
         listed = "".join(f"    {name},\n" for name in names)
         return f"from napari_pathfm.{room} import (\n{listed})"
-
-    def _assigned(self, name: str, value: str) -> str:
-        return f"{name} = {value}"
 
     def _code(self, value: Value, name: str = "") -> str:
         room_left = _WIDTH - (len(name) + 3 if name else 0)
@@ -164,7 +162,7 @@ class _Writer:
             parts += [part(one, f"{key}=") for key, one in value.keywords]
             return lines(parts, self._called(value) + "(", ")") if parts else flat
         if isinstance(value, Table):
-            pairs = [part(one, f"{key!r}: ") for key, one in value.items]
+            pairs = [part(one, f"{_literal(key)}: ") for key, one in value.items]
             return lines(pairs, "{", "}")
         if isinstance(value, Items | tuple):
             items = value.items if isinstance(value, Items) else value
@@ -176,7 +174,7 @@ class _Writer:
         if isinstance(value, Region):
             size = _WIDTH - inner - 2
             pieces = [value.wkt[i : i + size] for i in range(0, len(value.wkt), size)]
-            body = "".join(f"{pad}{piece!r}\n" for piece in pieces)
+            body = "".join(f"{pad}{_literal(piece)}\n" for piece in pieces)
             return f"from_wkt(\n{body}{' ' * indent})"
         return flat
 
@@ -195,18 +193,18 @@ class _Writer:
         if isinstance(value, Items):
             return f"[{', '.join(self._flat(one) for one in value.items)}]"
         if isinstance(value, Table):
-            pairs = [f"{key!r}: {self._flat(one)}" for key, one in value.items]
+            pairs = [f"{_literal(key)}: {self._flat(one)}" for key, one in value.items]
             return "{" + ", ".join(pairs) + "}"
         if isinstance(value, tuple):
             inside = ", ".join(self._flat(one) for one in value)
             return f"({inside},)" if len(value) == 1 else f"({inside})"
         if isinstance(value, Region):
             self._uses_shapely = True
-            return f"from_wkt({value.wkt!r})"
+            return f"from_wkt({_literal(value.wkt)})"
         if isinstance(value, Stored):
             self._uses_stores = True
-            return f"STORES / {value.path!r}"
-        return repr(value)
+            return f"STORES / {_literal(value.path)}"
+        return _literal(value)
 
     def _called(self, value: Call | Method) -> str:
         if isinstance(value, Method):
@@ -245,6 +243,14 @@ def _filled(parts: list[str], width: int) -> list[str]:
         else:
             rows.append(part)
     return rows
+
+
+def _literal(value: object) -> str:
+    """Write a constant, a text in double quotes as far as that goes."""
+    text = repr(value)
+    if isinstance(value, str) and text.startswith("'") and '"' not in value:
+        text = f'"{text[1:-1]}"'
+    return text
 
 
 def torch_threads() -> int | None:
