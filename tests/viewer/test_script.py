@@ -19,6 +19,7 @@ from conftest import LANDMARK, TILE
 from napari_pathfm.encoders import load_encoder
 from napari_pathfm.evaluation import Head, save_head
 from napari_pathfm.evaluation._abmil import Abmil
+from napari_pathfm.viewer._imports import import_models
 from napari_pathfm.viewer._metadata import entry, layers_of
 from napari_pathfm.viewer.session import SUFFIX, Models, Prompt, Session, _virtual
 from napari_pathfm.viewer.session._script_code import Items, Step, call
@@ -118,6 +119,8 @@ def label(session, dark) -> None:
 @pytest.fixture
 def head_file(tmp_path) -> Path:
     """A head for the bundled encoder that has learned nothing."""
+    # Beside a window PyTorch has to be brought in with care.
+    import_models()
     encoder = load_encoder("bundled")
     told = {
         "encoder": "bundled",
@@ -213,6 +216,17 @@ def test_only_what_made_the_present_results_is_in_it(session):
     assert "seed=0" in session.script.text()
     session.viewer.layers.remove(second)
     assert "seed=3" not in session.script.text()
+
+
+def test_a_run_that_failed_leaves_no_call_for_what_is_drawn_still(session, models):
+    session.current.prompts.replace([Prompt(700.0, 700.0)])
+    models.broken = "no weights"
+    session.similarity.overlap = 2
+    assert layers_of(session.viewer.layers, "heatmap")
+    assert "likeness" not in steps_of(session)
+    models.broken = None
+    session.similarity.refresh()
+    assert steps_of(session)[-1] == "likeness"
 
 
 def test_a_typed_pixel_size_is_in_it(models, tmp_path, unknown_mpp_path, open_layer):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_pathfm.errors import PathfmError
 from napari_pathfm.viewer._metadata import entry
 from napari_pathfm.viewer.session._script_calls import (
     apart_step,
@@ -67,7 +70,7 @@ def record_similarity(
 
 def known_classifier(session: Session, state: SlideState) -> Step | None:
     """Give what makes the classifier of a slide's labels again."""
-    answer, store = session.classes.answer, session.similarity.store(state)
+    answer, store = session.classes.answer, _known_store(session, state)
     if answer is None or answer.classifier is None or store is None:
         return None
     embedded = _store(session, state.slide, store)
@@ -76,16 +79,22 @@ def known_classifier(session: Session, state: SlideState) -> Step | None:
 
 def record_classes(session: Session, state: SlideState, answer: Answer) -> None:
     """A slide's classes were fitted, or a classifier from a file was used."""
-    store = session.similarity.store(state)
-    if store is None or answer.classifier is None or answer.maps is None:
-        return
-    if not store.complete or len(answer.vectors.done) != len(store.done):
+    key, store = f"classes {state.fingerprint}", _known_store(session, state)
+    # Of a slide that is embedded in part the map is not what the script would make.
+    if (
+        store is None
+        or not store.complete
+        or not np.array_equal(answer.vectors.done, store.done)
+        or answer.classifier is None
+        or answer.maps is None
+    ):
+        session.script.drop(key)
         return
     embedded = _store(session, state.slide, store)
     classifier = classifier_step(embedded, answer, session.classes.loaded_from)
     step = maps_step(embedded, classifier)
     session.script.record(
-        f"classes {state.fingerprint}",
+        key,
         step,
         layer=state.layer,
         array=Get(step, "chances"),
@@ -108,7 +117,7 @@ def record_shown_classes(session: Session, layer: Layer, name: str | None) -> No
 
 def record_saved_classifier(session: Session, state: SlideState, path: Path) -> None:
     """The classifier of a slide's labels was written."""
-    answer, store = session.classes.answer, session.similarity.store(state)
+    answer, store = session.classes.answer, _known_store(session, state)
     classifier = known_classifier(session, state)
     if answer is not None and store is not None and classifier is not None:
         embedded = _store(session, state.slide, store)
@@ -148,7 +157,8 @@ def record_made(
     models = session.models
     spec = models.generator_spec(generator)
     encoder = None if spec is None else models.loaded_encoder(spec.encoder)
-    if encoder is None:
+    unknown = request.settings.get("classifier") and request.classifier is None
+    if encoder is None or unknown:
         return
     step = made_step(models, generator, encoder.revision, slide, request)
     key = f"made {layer.unique_id}"
@@ -202,6 +212,14 @@ def record_virtual(
     name = virtual.provenance.generator
     step = virtual_step(session.models, name, slide, embedded, virtual.asked)
     session.script.record(f"virtual {slide.fingerprint}", step, layer=layer)
+
+
+def _known_store(session: Session, state: SlideState) -> EmbeddingStore | None:
+    try:
+        return session.similarity.store(state)
+    except PathfmError:
+        # It is being made this moment.
+        return None
 
 
 def _store(session: Session, slide: Slide, store: EmbeddingStore) -> Step:

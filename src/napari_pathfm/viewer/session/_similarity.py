@@ -219,7 +219,10 @@ class Similarity:
             self._show(filling, outcome.value)
             if filling.store is not None and state.layer in viewer.layers:
                 record_similarity(self._session, state, filling.store, outcome.value)
-        elif outcome.error is not None:
+        else:
+            # What is drawn is of a part of the slide, if of anything.
+            self._session.script.drop(f"likeness {state.fingerprint}")
+        if outcome.error is not None:
             self._session.report(outcome.error)
         elif outcome.state == "cancelled" and not self._again:
             self._session.say("Stopped. What is embedded is kept; click to go on.")
