@@ -28,6 +28,7 @@ class FakeEncoder:
         self.spec = ENCODERS["bundled"]
         self.revision = "fake:0123456789ab"
         self.device = "cpu"
+        self.engine = "torch"
         self.pooling = self.spec.pooling
         self.feature_dim = self.spec.dim
         self.batch_s = batch_s

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from napari_pathfm.errors import OutputError, PathfmError, StoreError, WeightsEr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -124,7 +124,7 @@ def save_head(head: Head, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def load_head(path: Path) -> Head:
+def load_head(path: str | Path) -> Head:
     """Read a head from its file.
 
     Raises
@@ -144,7 +144,7 @@ def load_head(path: Path) -> Head:
         raise WeightsError(f"{path} is no head that `evaluate slides --head` wrote")
     classes = tuple(json.loads(about["classes"]))
     return Head(
-        tuple(_networks(tensors, len(classes), path)),
+        tuple(_networks(tensors, len(classes), Path(path))),
         classes,
         json.loads(about["provenance"]),
     )

@@ -7,6 +7,7 @@ the shell's user has named it.
 """
 
 from napari_pathfm.exports._anndata import export_store_anndata
+from napari_pathfm.exports._digest import array_sha256
 from napari_pathfm.exports._features import (
     SYNTHETIC_CLASS,
     annotation_feature,
@@ -78,6 +79,7 @@ __all__ = [
     "QuPathObject",
     "QuPathObjects",
     "annotation_feature",
+    "array_sha256",
     "check_tiff_output",
     "class_color",
     "export_animation",

@@ -68,8 +68,16 @@ class CategoryMap:
         found = np.bincount(numbers, minlength=len(self.classes) + 1)
         return {c.name: int(n) for c, n in zip(self.classes, found[1:], strict=True)}
 
-    def to_layer(self) -> tuple[NDArray[np.int16], dict[str, Any], str]:
-        """Give a napari layer-data tuple, one pixel a cell, in micrometres."""
+    def to_layer(
+        self, *, name: str | None = None
+    ) -> tuple[NDArray[np.int16], dict[str, Any], str]:
+        """Give a napari layer-data tuple, one pixel a cell, in micrometres.
+
+        Parameters
+        ----------
+        name : str, optional
+            Of the layer, in place of the map's own.
+        """
         from napari_pathfm.slides import grid_transform
 
         scale, translate = grid_transform(self.origin, self.stride, self.mpp)
@@ -82,7 +90,7 @@ class CategoryMap:
         metadata["classes"] = {c.name: list(c.color) for c in self.classes}
         metadata["fingerprint"] = self.provenance.get("slide_fingerprint")
         keywords = {
-            "name": self.name,
+            "name": name or self.name,
             "scale": scale,
             "translate": translate,
             "units": ("um", "um"),

@@ -81,8 +81,16 @@ class Heatmap:
         y = self.origin[1] + (np.arange(rows) + 0.5) * self.stride
         return np.stack(np.meshgrid(x, y), axis=-1)
 
-    def to_layer(self) -> tuple[NDArray[np.float32], dict[str, Any], str]:
-        """Give a napari layer-data tuple, one pixel a cell, in micrometres."""
+    def to_layer(
+        self, *, name: str | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any], str]:
+        """Give a napari layer-data tuple, one pixel a cell, in micrometres.
+
+        Parameters
+        ----------
+        name : str, optional
+            Of the layer, in place of the map's own.
+        """
         from napari_pathfm.slides import grid_transform
 
         scale, translate = grid_transform(self.origin, self.stride, self.mpp)
@@ -91,7 +99,7 @@ class Heatmap:
         metadata |= {"limits": list(self.limits), "provenance": self.provenance}
         metadata["fingerprint"] = self.provenance.get("slide_fingerprint")
         keywords = {
-            "name": self.name,
+            "name": name or self.name,
             "scale": scale,
             "translate": translate,
             "units": ("um", "um"),

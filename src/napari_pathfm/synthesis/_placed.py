@@ -65,11 +65,24 @@ class PlacedImages:
         first = self.images[0].provenance
         return f"Synthetic · {first.generator} · seed {first.seed}"
 
-    def to_layer(self) -> tuple[NDArray[np.uint8], dict[str, Any], str]:
-        """Give a napari layer-data tuple: ``(n, h, w, 3)``, one image on a slider."""
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """All images: uint8 ``(n, h, w, 3)``."""
+        return np.stack([image.pixels for image in self.images])
+
+    def to_layer(
+        self, *, name: str | None = None
+    ) -> tuple[NDArray[np.uint8], dict[str, Any], str]:
+        """Give a napari layer-data tuple: ``(n, h, w, 3)``, one image on a slider.
+
+        Parameters
+        ----------
+        name : str, optional
+            Of the layer, in place of `title`.
+        """
         from napari_pathfm.slides import grid_transform
 
-        pixels = np.stack([image.pixels for image in self.images])
+        pixels = self.pixels
         x, y, width, _ = self.box
         stride = width / pixels.shape[2]
         scale, translate = grid_transform((x, y), stride, self.slide_mpp)
@@ -83,7 +96,7 @@ class PlacedImages:
             "provenance": [image.provenance.to_dict() for image in self.images],
         }
         keywords = {
-            "name": self.title,
+            "name": name or self.title,
             "rgb": True,
             "scale": (1.0, *scale),
             "translate": (0.0, *translate),

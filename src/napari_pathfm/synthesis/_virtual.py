@@ -185,6 +185,11 @@ class VirtualSlide(ChunkLayout):
         return self._files.get(chunk.row, chunk.column, (*self.size_of(chunk), 3))
 
     @property
+    def asked(self) -> dict[str, Any]:
+        """Seed and settings as they were asked for, by keyword."""
+        return dict(self._asked)
+
+    @property
     def kept_bytes(self) -> int:
         """What the chunks that were made before take on the disk."""
         return 0 if self._files is None else self._files.size()

@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from psygnal import SignalInstance
+
 from napari_pathfm.errors import OutputError
 from napari_pathfm.viewer._metadata import KEY
 
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     LayerTuple = tuple[Any, Mapping[str, Any], str]
+
+#: A file was written: how (``"geojson"``, ``"pixels"``, ``"png"``), where, and which
+#: layers. napari's writers know no viewer; a session hears whether they were its own.
+written = SignalInstance((str, str, list), name="written")
 
 
 def write_geojson(path: str, layers: Sequence[LayerTuple]) -> list[str]:
@@ -36,6 +42,7 @@ def write_geojson(path: str, layers: Sequence[LayerTuple]) -> list[str]:
 
     target = _target(path, ".geojson", ".json", ".geojson.gz")
     export_layers_geojson(list(layers), target)
+    written.emit("geojson", str(target.absolute()), list(layers))
     return [str(target)]
 
 
@@ -86,7 +93,9 @@ def _write_pixels(path: str, layers: Sequence[LayerTuple], *endings: str) -> lis
             "an image writer of napari's own",
         )
     target = _target(path, *endings)
-    return [str(file) for file in write_each(target, layer_pixels(list(layers)))]
+    files = write_each(target, layer_pixels(list(layers)))
+    written.emit("pixels", str(target.absolute()), list(layers))
+    return [str(file) for file in files]
 
 
 def write_synthetic_png(
@@ -115,7 +124,10 @@ def write_synthetic_png(
         "an image writer of napari's own",
     )
     target = _target(path, ".synthetic.png", ".png")
-    return [str(file) for file in export_layer_png((data, attributes, "image"), target)]
+    layer = (data, attributes, "image")
+    files = export_layer_png(layer, target)
+    written.emit("png", str(target.absolute()), [layer])
+    return [str(file) for file in files]
 
 
 def _require(

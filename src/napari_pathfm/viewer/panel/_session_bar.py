@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.viewer._notices import notify
+from napari_pathfm.viewer.panel._script_dialog import ScriptDialog
 from napari_pathfm.viewer.session import SUFFIX, Autosave
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _TOLD = 5
 
 
 class SessionBar(QWidget):
-    """Two buttons; its `question` after a crash is for the top of the panel."""
+    """Three buttons; its `question` after a crash is for the top of the panel."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -56,10 +57,17 @@ class SessionBar(QWidget):
         )
         self.open_button.clicked.connect(self._on_open)
         self.save_button.clicked.connect(self._on_save)
+        self.script_button = QPushButton("Script…")
+        self.script_button.setToolTip(
+            "What was done, as Python that does it again without a window."
+        )
+        self.script: ScriptDialog | None = None
+        self.script_button.clicked.connect(self.show_script)
         row = QHBoxLayout(self)
         row.setContentsMargins(6, 0, 8, 0)
         row.addWidget(self.open_button)
         row.addWidget(self.save_button)
+        row.addWidget(self.script_button)
         self._timer = QTimer(self)
         self._timer.setInterval(int(_EVERY_S * 1000))
         self._timer.timeout.connect(self.keep)
@@ -69,7 +77,15 @@ class SessionBar(QWidget):
 
     def refresh(self) -> None:
         """Show whether there is anything to save."""
-        self.save_button.setEnabled(self._session.current is not None)
+        for button in (self.save_button, self.script_button):
+            button.setEnabled(self._session.current is not None)
+
+    def show_script(self) -> None:
+        """Show the script beside the window; it follows what is done."""
+        if self.script is None:
+            self.script = ScriptDialog(self._session, self.window())
+        self.script.show()
+        self.script.raise_()
 
     def keep(self) -> None:
         """Keep the session, unless that took long not long ago."""
@@ -83,6 +99,8 @@ class SessionBar(QWidget):
     def shut(self) -> None:
         """End as it should: there is nothing to offer next time."""
         self._timer.stop()
+        if self.script is not None:
+            self.script.shut()
         self.autosave.close()
 
     def save_to(self, path: Path) -> None:

@@ -15,6 +15,11 @@ from napari_pathfm.viewer.session._class_list import ClassList
 from napari_pathfm.viewer.session._class_result import hide_result, show_result
 from napari_pathfm.viewer.session._class_work import Fitting
 from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._script_record import (
+    record_classes,
+    record_saved_classifier,
+    record_shown_classes,
+)
 from napari_pathfm.viewer.session._suggestion import Suggestion
 
 if TYPE_CHECKING:
@@ -50,6 +55,7 @@ class Classes:
         self._answers: dict[SlideState, Answer] = {}
         self._again = False
         self.loaded: FewShot | None = None
+        self._path: Path | None = None
         self.job: Job | None = None
         self.list = ClassList()
         self.brush = Brush(session, self.list)
@@ -82,6 +88,11 @@ class Classes:
         """The last answer for the current slide."""
         state = self._session.current
         return None if state is None else self._answers.get(state)
+
+    @property
+    def loaded_from(self) -> Path | None:
+        """Which file the classifier is from, if it is from one."""
+        return None if self.loaded is None else self._path
 
     def paint(self, on: bool = True) -> None:
         """Take the brush in hand, or put it down; the slide is embedded meanwhile."""
@@ -149,6 +160,8 @@ class Classes:
             raise LabelError("Label two classes first: there is no classifier to save.")
         checked = None if answer.validation is None else answer.validation.to_json()
         save_few_shot(answer.classifier, path, validation=checked)
+        if self._session.current is not None:
+            record_saved_classifier(self._session, self._session.current, path)
 
     def load(self, path: Path) -> None:
         """Use a classifier from a file, until labels are painted or classes changed.
@@ -162,7 +175,7 @@ class Classes:
         if not self.brush.any_painted:
             # Labels are numbers: under other classes they would mean something else.
             self.list.replace(loaded.classes)
-        self.loaded = loaded
+        self.loaded, self._path = loaded, path.absolute()
         self._session.say(f"Classes by {path.name}, until labels are painted.")
         if self._session.current is not None:
             self._session.similarity.embed(self._session.current)
@@ -172,10 +185,13 @@ class Classes:
     def forget(self, state: SlideState) -> None:
         """Let go of what is known of a slide that is closed or cut anew."""
         self._answers.pop(state, None)
+        self._session.script.drop(f"classes {state.fingerprint}")
         hide_result(self._session.viewer, state)
 
     def _ended(self, state: SlideState, outcome: Outcome) -> None:
         if outcome.state == "done":
+            if state.layer in self._session.viewer.layers:
+                record_classes(self._session, state, outcome.value)
             self._take(state, outcome.value)
         elif outcome.error is not None:
             self.loaded = None
@@ -198,11 +214,13 @@ class Classes:
             return
         if answer.maps is None:
             hide_result(self._session.viewer, state)
+            self._session.script.drop(f"classes {state.fingerprint}")
             return
         name = None
         if self._shown == "probability" and len(self.list):
             name = self.list.items[self.list.current].name
-        show_result(self._session.viewer, state, answer.maps, name)
+        layer = show_result(self._session.viewer, state, answer.maps, name)
+        record_shown_classes(self._session, layer, name)
 
     def _on_painted(self, state: SlideState) -> None:
         self.loaded = None

@@ -9,6 +9,7 @@ from psygnal import Signal
 
 from napari_pathfm.viewer._metadata import entry, entry_for, layers_of
 from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._script_record import record_difference
 from napari_pathfm.viewer.session._slide_layers import add_layer, remove_layers
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ class Compare:
         def work(job: Job) -> tuple[Any, float]:
             from napari_pathfm.synthesis import difference
 
-            pixels = np.stack([image.pixels for image in result.images])
-            apart = difference(result.source, pixels)
+            apart = difference(result.source, result.pixels)
             # Most differ by far less than black from white.
             return apart, max(float(np.quantile(apart, 0.99)), 1.0)
 
@@ -147,6 +147,7 @@ class Compare:
         layer.contrast_limits_range = (0.0, 255.0)
         layer.contrast_limits = (0.0, high)
         add_layer(viewer, layer)
+        record_difference(self._session, result, layer, apart)
         self._session.runner.soon(lambda: _decorate(layer))
 
 

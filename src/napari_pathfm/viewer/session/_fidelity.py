@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._script_record import record_trust
 from napari_pathfm.viewer.session._store_files import StoreKey, path_for_run
 
 if TYPE_CHECKING:
+    from napari_pathfm.embeddings import EmbeddingStore
+    from napari_pathfm.encoders import Encoder
+    from napari_pathfm.slides import Slide
     from napari_pathfm.synthesis import PlacedImages, Trust
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
@@ -66,7 +70,7 @@ class Fidelity:
         if spec is None:
             return
 
-        def work(job: Job) -> Trust:
+        def work(job: Job) -> tuple[Trust, EmbeddingStore, Encoder | None]:
             job.say("loading the encoder")
             encoder = models.encoder(spec.encoder)
             second = models.second_encoder(spec.encoder)
@@ -80,12 +84,13 @@ class Fidelity:
                 cancelled=job.cancelled,
             )
             job.say("comparing")
-            return models.trust(image, slide, store, encoder, spec, second=second)
+            compared = models.trust(image, slide, store, encoder, spec, second=second)
+            return compared, store, second
 
         self._of, self.step, self.trust = result, step, None
         self.job = Job("Comparing with the slide", "tiles")
         self.job.changed.connect(self.changed.emit)
-        session.runner.start(work, self.job, self._ended)
+        session.runner.start(work, self.job, lambda o: self._ended(slide, o))
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -102,11 +107,13 @@ class Fidelity:
         camera = self._session.viewer.scene.camera
         camera.center = (0.0, *state.world(found.x, found.y))
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _ended(self, slide: Slide, outcome: Outcome) -> None:
         if outcome.error is not None:
             self._session.report(outcome.error)
         elif outcome.state == "done" and self._of is self._session.synthesis.result:
-            self.trust = outcome.value
+            self.trust, store, second = outcome.value
+            if self._of is not None:
+                record_trust(self._session, self._of, self.step, slide, store, second)
         self.changed.emit()
 
     def _on_synthesis(self) -> None:

@@ -39,11 +39,15 @@ class Partial:
         Prompts that lie on no tissue tile.
     empty : bool
         Whether a drawn region holds none.
+    like, unlike : tuple of places
+        What the heatmap was made of.
     """
 
     heatmap: Heatmap | None
     misplaced: tuple[Prompt, ...] = ()
     empty: bool = False
+    like: tuple[Any, ...] = ()
+    unlike: tuple[Any, ...] = ()
 
 
 class Filling:
@@ -142,7 +146,7 @@ class Filling:
                 places[role].append(region)
         like, unlike = places["like"], places["unlike"]
         heatmap = similarity(store, like, unlike) if like else None
-        return Partial(heatmap, misplaced, empty)
+        return Partial(heatmap, misplaced, empty, tuple(like), tuple(unlike))
 
     def _misplaced(self, grid: TileGrid) -> tuple[Prompt, ...]:
         prompts = self.state.prompts.items

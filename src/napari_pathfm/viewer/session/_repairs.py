@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from napari_pathfm.viewer.session._drawn_work import DrawnWork
+from napari_pathfm.viewer.session._request import Request
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
 
-    from napari_pathfm.encoders import Encoder
-    from napari_pathfm.generators import Generator
-    from napari_pathfm.synthesis import PlacedImages, Repair
+    from napari_pathfm.viewer.session._request import Verb
     from napari_pathfm.viewer.session._slide_state import SlideState
 
 
@@ -25,12 +23,8 @@ class Repairs(DrawnWork):
 
     def start(self, state: SlideState, shape: BaseGeometry) -> None:
         """Make what is drawn on anew from its surroundings."""
-        models, slide = self._session.models, state.slide
-
-        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Repair:
-            return models.repair(slide, shape, generator, encoder, **settings)
-
-        self._session.synthesis.run("Repairing", make, state, _middle(shape))
+        request = Request("repair", (shape,))
+        self._session.synthesis.run("Repairing", request, state, _middle(shape))
 
 
 class _Boxes(DrawnWork):
@@ -40,27 +34,19 @@ class _Boxes(DrawnWork):
     ----------
     title : str
         What is being done.
+    verb : str
+        By which function of `synthesis`.
     """
 
     mode = "add_rectangle"
     title: ClassVar[str]
+    verb: ClassVar[Verb]
 
     def start(self, state: SlideState, shape: BaseGeometry) -> None:
         """Work on the bounds of what is drawn."""
-        slide = state.slide
         left, top, right, bottom = shape.bounds
-        box = (left, top, right - left, bottom - top)
-
-        def make(
-            generator: Generator, encoder: Encoder, **settings: Any
-        ) -> PlacedImages:
-            return self.make(slide, box, generator, encoder, **settings)
-
-        self._session.synthesis.run(self.title, make, state, _middle(shape))
-
-    @abstractmethod
-    def make(self, *arguments: Any, **settings: Any) -> PlacedImages:
-        """Do it, with slide, box, generator and encoder."""
+        request = Request(self.verb, ((left, top, right - left, bottom - top),))
+        self._session.synthesis.run(self.title, request, state, _middle(shape))
 
 
 class Twins(_Boxes):
@@ -68,11 +54,8 @@ class Twins(_Boxes):
 
     name = "Twin"
     title = "Making a twin"
+    verb = "twin"
     invitation = "Draw a rectangle around the region, then press Twin again."
-
-    def make(self, *arguments: Any, **settings: Any) -> PlacedImages:
-        """Make the region once more."""
-        return self._session.models.twin(*arguments, **settings)
 
 
 class Extensions(_Boxes):
@@ -80,11 +63,8 @@ class Extensions(_Boxes):
 
     name = "Extend"
     title = "Extending"
+    verb = "extend"
     invitation = "Draw a rectangle around the field to keep, then press Extend again."
-
-    def make(self, *arguments: Any, **settings: Any) -> PlacedImages:
-        """Carry the field on by a tile on every side."""
-        return self._session.models.extend(*arguments, **settings)
 
 
 def _middle(shape: BaseGeometry) -> tuple[float, float]:

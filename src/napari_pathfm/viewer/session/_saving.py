@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_pathfm.errors import PathfmError, SessionError
 from napari_pathfm.viewer.session._across import AcrossSection
 from napari_pathfm.viewer.session._class_section import ClassesSection
+from napari_pathfm.viewer.session._script_section import ScriptSection
 from napari_pathfm.viewer.session._sections import (
     PromptsSection,
     SettingsSection,
@@ -38,6 +39,7 @@ SECTIONS: tuple[Section, ...] = (
     ClassesSection(),
     AcrossSection(),
     ViewSection(),
+    ScriptSection(),
 )
 
 

@@ -29,6 +29,8 @@ from napari_pathfm.viewer.session._prompts import Prompt
 from napari_pathfm.viewer.session._regions import Regions
 from napari_pathfm.viewer.session._repairs import Extensions, Repairs, Twins
 from napari_pathfm.viewer.session._saving import SECTIONS, restore, save
+from napari_pathfm.viewer.session._script import Script
+from napari_pathfm.viewer.session._script_record import record_slide
 from napari_pathfm.viewer.session._similarity import Similarity
 from napari_pathfm.viewer.session._slide_head import SlideHead
 from napari_pathfm.viewer.session._slide_layers import rescale_layers
@@ -93,6 +95,7 @@ class Session:
         self.missing_slides: list[dict[str, Any]] = []
         self.waiting_prompts: dict[str, list[list[Any]]] = {}
         self.unknown_sections: dict[str, Any] = {}
+        self.script = Script(self)
         self.tissue = Tissue(self)
         self.similarity = Similarity(self)
         self.stores = GivenStores(self)
@@ -130,6 +133,7 @@ class Session:
         self.runner.close()
         self.synthesis.close()
         self.overview.close()
+        self.script.close()
         for prompt_layer in self._prompt_layers.values():
             prompt_layer.close()
         for state in self._states.values():
@@ -186,6 +190,7 @@ class Session:
         except PathfmError as error:
             self.report(error)
             return
+        record_slide(self, state)
         if grown is not None:
             rescale_layers(self.viewer, state, grown)
         self.say("")
@@ -289,6 +294,7 @@ class Session:
             state.prompts.replace(Prompt(*prompt) for prompt in waiting)
         state.prompts.changed.connect(self._on_prompts)
         self.stores.follow(state)
+        record_slide(self, state)
         return state
 
     def _forget(self, layer: Layer) -> None:

@@ -9,6 +9,7 @@ from psygnal import Signal
 from napari_pathfm.viewer._metadata import layers_of
 from napari_pathfm.viewer.session._filling import Filling, Partial, focus_of
 from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._script_record import record_similarity
 from napari_pathfm.viewer.session._slide_layers import remove_layers, show_heatmap
 from napari_pathfm.viewer.session._store_files import StoreKey, key_of
 
@@ -178,6 +179,7 @@ class Similarity:
 
     def forget(self, state: SlideState) -> None:
         """Stop what is going on for a slide and take its heatmap away."""
+        self._session.script.drop(f"store {state.fingerprint}")
         if self._filling is not None and self._filling.state is state:
             self.cancel()
             self._filling = None
@@ -225,13 +227,19 @@ class Similarity:
             # The slide was closed, or its pixel size changed.
             return
         self._filling = None
+        state, viewer = filling.state, self._session.viewer
         if outcome.state == "done":
             if filling.store is not None:
                 self._stores[filling.key] = filling.store
             if filling.vectors is not None:
                 self._vectors = filling.key, filling.vectors
             self._show(filling, outcome.value)
-        elif outcome.error is not None:
+            if filling.store is not None and state.layer in viewer.layers:
+                record_similarity(self._session, state, filling.store, outcome.value)
+        else:
+            # What is drawn is of a part of the slide, if of anything.
+            self._session.script.drop(f"likeness {state.fingerprint}")
+        if outcome.error is not None:
             self._session.report(outcome.error)
         elif outcome.state == "cancelled" and not self._again:
             self._session.say("Stopped. What is embedded is kept; click to go on.")

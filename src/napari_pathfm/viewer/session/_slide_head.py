@@ -9,6 +9,7 @@ from psygnal import Signal
 from napari_pathfm.errors import StoreError
 from napari_pathfm.viewer._metadata import KEY, entry
 from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._script_record import record_head
 from napari_pathfm.viewer.session._slide_layers import HEATMAP_COLORMAP, add_layer
 from napari_pathfm.viewer.session._store_files import StoreKey, path_for_run
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image
 
+    from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.heatmaps import Heatmap
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
@@ -62,7 +64,7 @@ class SlideHead:
             return
         slide, models = state.slide, session.models
 
-        def work(job: Job) -> tuple[list[Heatmap], int]:
+        def work(job: Job) -> tuple[list[Heatmap], int, EmbeddingStore]:
             from napari_pathfm.evaluation import load_head
             from napari_pathfm.heatmaps import attention
 
@@ -87,11 +89,11 @@ class SlideHead:
                 progress=job.report,
                 cancelled=job.cancelled,
             )
-            return attention(store, head), len(head.networks)
+            return attention(store, head), len(head.networks), store
 
         self.job = Job("Asking the head", "tiles")
         self.job.changed.connect(self.changed.emit)
-        session.runner.start(work, self.job, lambda o: self._ended(state, o))
+        session.runner.start(work, self.job, lambda o: self._ended(state, path, o))
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -99,18 +101,21 @@ class SlideHead:
         if self.job is not None and self.job.running:
             self.job.cancel()
 
-    def _ended(self, state: SlideState, outcome: Outcome) -> None:
+    def _ended(self, state: SlideState, path: Path, outcome: Outcome) -> None:
         if outcome.error is not None:
             self._session.report(outcome.error)
         elif outcome.state == "done" and state.layer in self._session.viewer.layers:
-            maps, self.networks = outcome.value
+            maps, self.networks, store = outcome.value
             self.prediction = dict(maps[0].provenance["prediction"])
             self.slide = state.fingerprint
-            for number, heatmap in enumerate(maps):
-                self._show(state, heatmap, visible=number == 0)
+            shown = [
+                (self._show(state, heatmap, visible=number == 0), heatmap)
+                for number, heatmap in enumerate(maps)
+            ]
+            record_head(self._session, state.slide, store, path, shown)
         self.changed.emit()
 
-    def _show(self, state: SlideState, heatmap: Heatmap, *, visible: bool) -> None:
+    def _show(self, state: SlideState, heatmap: Heatmap, *, visible: bool) -> Image:
         """Lay a map over the slide, in place of the one of that name."""
         from napari.layers import Image
 
@@ -132,6 +137,7 @@ class SlideHead:
         add_layer(viewer, layer)
         if visible:
             self._session.runner.soon(lambda: _show_colorbar(layer))
+        return layer
 
 
 def _show_colorbar(layer: Image) -> None:

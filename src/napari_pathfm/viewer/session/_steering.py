@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_pathfm.errors import PathfmError
+from napari_pathfm.viewer.session._request import Request
+from napari_pathfm.viewer.session._script_record import known_classifier
 
 if TYPE_CHECKING:
-    from napari_pathfm.encoders import Encoder
-    from napari_pathfm.generators import Generator
     from napari_pathfm.heatmaps import FewShot
-    from napari_pathfm.synthesis import Steering as Steered
     from napari_pathfm.viewer.session._session import Session
 
 
@@ -55,23 +54,21 @@ class Steering:
         spec = session.models.generator_spec(synthesis.generator)
         if state is None or spec is None:
             return
-        models, slide, frames = session.models, state.slide, synthesis.frames
         try:
-            models.check_steering(classifier, towards, spec)
+            session.models.check_steering(classifier, towards, spec)
         except PathfmError as error:
             session.report(error)
             return
 
-        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Steered:
-            return models.steer(
-                slide,
-                place,
-                generator,
-                encoder,
-                classifier=classifier,
-                towards=towards,
-                frames=frames,
-                **settings,
-            )
-
-        synthesis.run(f"Steering towards {towards}", make, state, place, [place])
+        request = Request(
+            "steer",
+            (place,),
+            {
+                "classifier": classifier,
+                "towards": towards,
+                "frames": synthesis.frames,
+            },
+            known_classifier(session, state),
+        )
+        title = f"Steering towards {towards}"
+        synthesis.run(title, request, state, place, [place])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
 from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._request import Request
+from napari_pathfm.viewer.session._script_record import record_made
 from napari_pathfm.viewer.session._synthetic_layers import (
     mark_synthetic,
     remove_preview,
@@ -15,14 +18,13 @@ from napari_pathfm.viewer.session._synthetic_layers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_pathfm.encoders import Encoder
-    from napari_pathfm.generators import Generator
-    from napari_pathfm.synthesis import PlacedImages, Variation, Walk
+    from napari_pathfm.slides import Slide
+    from napari_pathfm.synthesis import PlacedImages
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._models import Choice
     from napari_pathfm.viewer.session._session import Session
@@ -130,6 +132,16 @@ class Synthesis:
         return (likes[-2], likes[-1]) if len(likes) > 1 else None
 
     @property
+    def sampling(self) -> dict[str, Any]:
+        """How the generator samples, by the keywords of `synthesis`."""
+        return {
+            "seed": self.seed,
+            "steps": self.steps,
+            "guidance": self.guidance,
+            "preset": self._preset,
+        }
+
+    @property
     def running(self) -> bool:
         """Whether tissue is being generated."""
         return self.job is not None and self.job.running
@@ -160,27 +172,16 @@ class Synthesis:
         state = self.ready((x, y))
         if state is None:
             return
-        models, slide, n = self._session.models, state.slide, self.n
         conditional, points = self.origin != "none", [(x, y)]
         if self.origin == "mean":
             points += [p for p in state.prompts.points("like") if p != (x, y)]
-
-        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Variation:
-            if not conditional:
-                # There is nothing to be guided to.
-                settings["guidance"] = None
-            return models.vary(
-                slide,
-                points,
-                generator,
-                encoder,
-                n=n,
-                conditional=conditional,
-                **settings,
-            )
-
+        settings: dict[str, Any] = {"n": self.n, "conditional": conditional}
+        if not conditional:
+            # There is nothing to be guided to.
+            settings["guidance"] = None
+        request = Request("vary", (points,), settings)
         tissue = points if conditional else []
-        self.run("Generating tissue", make, state, (x, y), tissue)
+        self.run("Generating tissue", request, state, (x, y), tissue)
 
     def walk(self) -> None:
         """Generate what lies between the last two places clicked to be like."""
@@ -192,14 +193,8 @@ class Synthesis:
         state = self.ready(start, end)
         if state is None:
             return
-        models, slide, frames = self._session.models, state.slide, self.frames
-
-        def make(generator: Generator, encoder: Encoder, **settings: Any) -> Walk:
-            return models.walk(
-                slide, start, end, generator, encoder, frames=frames, **settings
-            )
-
-        self.run("Walking", make, state, start, ends)
+        request = Request("walk", (start, end), {"frames": self.frames})
+        self.run("Walking", request, state, start, ends)
 
     def ready(self, *places: Point) -> SlideState | None:
         """Give the current slide if work at places of it makes sense, or say no."""
@@ -217,24 +212,19 @@ class Synthesis:
     def run(
         self,
         title: str,
-        make: Callable[..., PlacedImages],
+        request: Request,
         state: SlideState,
         place: Point,
         tissue: Sequence[Point] = (),
     ) -> None:
-        """Have a worker load both models and call ``make(generator, encoder, ...)``.
+        """Have a worker load both models and carry out what is asked.
 
         Before it does, places that must be tissue are looked at.
         """
         models, name = self._session.models, self._generator
         spec, slide = models.generator_spec(name), state.slide
         trust = self.trust_remote_code
-        settings = {
-            "seed": self.seed,
-            "steps": self.steps,
-            "guidance": self.guidance,
-            "preset": self._preset,
-        }
+        request = replace(request, settings=self.sampling | request.settings)
 
         def work(job: Job) -> PlacedImages:
             if tissue and spec is not None:
@@ -252,13 +242,16 @@ class Synthesis:
                     job.publish(preview)
                 return not job.cancelled()
 
-            return make(generator, encoder, on_step=on_step, **settings)
+            return request.carry_out(models, slide, generator, encoder, on_step)
 
         self._session.say("")
         self.job = Job(title, "steps")
         self.job.published.connect(lambda pixels: self._preview(state, place, pixels))
         self.job.changed.connect(self.changed.emit)
-        self._session.runner.start(work, self.job, lambda o: self._ended(state, o))
+        asked = name, slide, request
+        self._session.runner.start(
+            work, self.job, lambda o: self._ended(state, asked, o)
+        )
         self.changed.emit()
 
     def cancel(self) -> None:
@@ -275,11 +268,14 @@ class Synthesis:
         side = spec.tile_px * state.slide.sampling(spec.mpp).downsample
         show_preview(self._session.viewer, state, place, side, pixels)
 
-    def _ended(self, state: SlideState, outcome: Outcome) -> None:
+    def _ended(
+        self, state: SlideState, asked: tuple[str, Slide, Request], outcome: Outcome
+    ) -> None:
         viewer, soon = self._session.viewer, self._session.runner.soon
         if outcome.state == "done" and state.layer in viewer.layers:
             self.result = outcome.value
             layer = show_synthetic(viewer, state, outcome.value)
+            record_made(self._session, layer, asked, outcome.value)
             soon(lambda: mark_synthetic(layer))
         elif outcome.error is not None:
             self._session.report(outcome.error)

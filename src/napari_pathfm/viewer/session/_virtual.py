@@ -12,6 +12,7 @@ from napari_pathfm.errors import Cancelled
 from napari_pathfm.viewer._metadata import entry, entry_for
 from napari_pathfm.viewer._preferences import preference
 from napari_pathfm.viewer.session._jobs import Job
+from napari_pathfm.viewer.session._script_record import record_virtual
 from napari_pathfm.viewer.session._shown import in_view
 from napari_pathfm.viewer.session._slide_layers import add_layer, remove_layers
 from napari_pathfm.viewer.session._store_files import StoreKey, path_for_run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
+    from napari_pathfm.embeddings import EmbeddingStore
     from napari_pathfm.synthesis import Chunk, VirtualSlide
     from napari_pathfm.viewer.session._jobs import Outcome
     from napari_pathfm.viewer.session._session import Session
@@ -119,16 +121,11 @@ class Virtual:
         session, models = self._session, self._session.models
         synthesis, slide = session.synthesis, state.slide
         name, trust = synthesis.generator, synthesis.trust_remote_code
-        settings: dict[str, Any] = {
-            "seed": synthesis.seed,
-            "steps": synthesis.steps,
-            "guidance": synthesis.guidance,
-            "preset": synthesis.preset,
-        }
+        settings = synthesis.sampling
         told = preference("storage", "virtual_gib")
         limit = int((float(told) if told else 2.0) * _GIB)
 
-        def work(job: Job) -> VirtualLevels:
+        def work(job: Job) -> tuple[VirtualLevels, EmbeddingStore]:
             from napari_pathfm.synthesis import ChunkFiles, VirtualSlide
 
             job.say("loading the generator")
@@ -151,7 +148,7 @@ class Virtual:
                 on_step=lambda *_: not job.cancelled(),
                 **settings,
             )
-            return VirtualLevels(virtual)
+            return VirtualLevels(virtual), store
 
         self.paused = False
         self._run("Preparing the virtual slide", "tiles", work, state)
@@ -169,9 +166,9 @@ class Virtual:
             self._session.report(outcome.error)
         elif outcome.state == "cancelled":
             self.paused = True
-        elif isinstance(outcome.value, VirtualLevels):
+        elif isinstance(outcome.value, tuple):
             if state.layer in self._session.viewer.layers:
-                self._show(state, outcome.value)
+                self._show(state, *outcome.value)
         else:
             self._redraw()
         # Somebody may have moved on while the last chunk was made.
@@ -179,7 +176,9 @@ class Virtual:
             self._on_view()
         self.changed.emit()
 
-    def _show(self, state: SlideState, levels: VirtualLevels) -> None:
+    def _show(
+        self, state: SlideState, levels: VirtualLevels, store: EmbeddingStore
+    ) -> None:
         from napari.layers import Image
 
         from napari_pathfm.slides import grid_transform
@@ -206,6 +205,7 @@ class Virtual:
         )
         add_layer(viewer, layer)
         self._open = _Open(state, levels, layer)
+        record_virtual(self._session, layer, virtual, state.slide, store)
         self._session.runner.soon(lambda: mark_synthetic(layer))
 
     # -- what is in view ---------------------------------------------------------------
