@@ -14,7 +14,7 @@ WITHOUT_NAPARI = --no-napari -p no:napari -p no:pytest-qt -p no:xvfb -p no:napar
 IN_PARALLEL = -n logical --maxprocesses 8 --dist worksteal
 test: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test lint format bench docs docs-check lock clean
+.PHONY: help demo test lint format bench docs docs-check pictures lock clean
 
 help: ## these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -43,6 +43,9 @@ bench: ## measure the embedding run: make bench SLIDE=path.svs
 docs: ## the guide, into site/index.html; a warning is an error
 	$(RUN) python -m sphinx --fail-on-warning --keep-going --quiet \
 	  --doctree-dir .cache/sphinx docs site
+
+pictures: ## the guide's pictures, made anew by the real window: make pictures [ONLY=NAME]
+	$(SCREEN) python scripts/pictures.py $(ONLY)
 
 docs-check: ## links and Python blocks of the documents
 	$(RUN) python scripts/check_docs.py

@@ -21,21 +21,23 @@ extensions = [
     "sphinx.ext.autodoc",
     "shared_attributes",  # before napoleon
     "sphinx.ext.napoleon",
+    "room",
     "shell_reference",
     "offline_site",
 ]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_extensions", "_no_settings"]
+exclude_patterns = ["_extensions", "_templates", "_no_settings"]
 nitpicky = False  # types of other libraries have no page here
-# A docstring's `x` is a parameter; that two classes have an attribute `x` is no mistake.
+# Two classes may have an attribute `x`, and a docstring's `x` be neither.
 suppress_warnings = ["ref.python"]
 
 myst_heading_anchors = 4  # as forges give them
-myst_enable_extensions = ["colon_fence"]
 
 default_role = "py:obj"  # `name` in a docstring leads there where it has an entry
 autodoc_default_options = {
     "members": True,
+    # Up to the classes of Python's own that ours are made from.
+    "inherited-members": "object, Exception, tuple, list, dict, str, Enum, Protocol",
     "imported-members": True,  # rooms gather what their private modules define
     "member-order": "bysource",
 }
@@ -49,7 +51,10 @@ add_module_names = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "napari-pathfm"
-html_sidebars = {"**": ["globaltoc.html"]}
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["guide.css"]
+html_sidebars = {"**": ["guide-nav.html"]}
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {
@@ -58,8 +63,6 @@ html_theme_options = {
     "navbar_center": [],  # the whole guide stands at the left, in its order
     "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
-    "globaltoc_includehidden": True,
-    "globaltoc_collapse": True,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": [],
     "footer_end": [],

@@ -1,4 +1,4 @@
-"""No page of the site may load anything from outside: fonts, scripts, styles, images."""
+"""No page may load anything from outside: fonts, scripts, styles, images."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``width, height : int`` in a docstring's Attributes gives each name an entry of its own.
+"""``width, height : int`` among a docstring's Attributes is an entry for each name.
 
 Napoleon knows this form for parameters alone.
 """
