@@ -62,7 +62,7 @@ class Room(SphinxDirective):
         analyzer = ModuleAnalyzer.for_module(defined)
         analyzer.analyze()
         shown = " ".join(repr(value).split())
-        lines = [f".. py:data:: {module.__name__}.{public}"]
+        lines = [f".. py:data:: {public}", f"   :module: {module.__name__}"]
         if len(shown) <= LONGEST_VALUE:
             lines.append(f"   :value: {shown}")
         told = analyzer.attr_docs.get(("", public), [])
