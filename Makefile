@@ -14,7 +14,7 @@ WITHOUT_NAPARI = --no-napari -p no:napari -p no:pytest-qt -p no:xvfb -p no:napar
 IN_PARALLEL = -n logical --maxprocesses 8 --dist worksteal
 test: export OMP_NUM_THREADS = 1
 
-.PHONY: help demo test lint format bench docs-check lock clean
+.PHONY: help demo test lint format bench docs docs-check pictures lock clean
 
 help: ## these targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
@@ -40,6 +40,13 @@ format: ## mend style where that can be done by machine
 bench: ## measure the embedding run: make bench SLIDE=path.svs
 	$(RUN) python benchmarks/run.py $(SLIDE)
 
+docs: ## the guide, into site/index.html; a warning is an error
+	$(RUN) python -m sphinx --fail-on-warning --keep-going --quiet \
+	  --doctree-dir .cache/sphinx docs site
+
+pictures: ## the guide's pictures, made anew by the real window: make pictures [ONLY=NAME]
+	$(SCREEN) python scripts/pictures.py $(ONLY)
+
 docs-check: ## links and Python blocks of the documents
 	$(RUN) python scripts/check_docs.py
 
@@ -47,5 +54,5 @@ lock: ## resolve pyproject.toml anew into constraints.txt
 	$(RUN) --lock
 
 clean: ## remove what the tools and the demo left; .venv stays
-	rm -rf demo-output dist build htmlcov .coverage .cache .pytest_cache .mypy_cache \
+	rm -rf demo-output site dist build htmlcov .coverage .cache .pytest_cache .mypy_cache \
 	  .ruff_cache .import_linter_cache

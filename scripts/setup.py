@@ -35,7 +35,7 @@ BIN = "Scripts" if WINDOWS else "bin"
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_UV = (0, 9)
-EXTRAS = "all,distributed,h5,index,openvino,train,transformers"
+EXTRAS = "all,distributed,docs,h5,index,openvino,train,transformers"
 GROUP = "dev"
 
 # What PyQt6 and vispy load that a bare Linux lacks, and the Debian package of each.

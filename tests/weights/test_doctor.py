@@ -268,7 +268,7 @@ def test_every_cause_has_words():
 
 
 def test_every_cause_stands_in_the_documentation():
-    page = Path(__file__).parents[2] / "docs" / "getting-the-models.md"
+    page = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
     rows = page.read_text(encoding="utf-8").splitlines()
     names = {"model": "the model", "repo": "REPO", "page": "the model's page"}
     for cause, advice in ADVICE.items():

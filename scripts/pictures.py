@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+"""Make the guide's pictures anew from the real window: ``make pictures [ONLY=NAME]``.
+
+Every picture is of the sample slide (CMU-1-Small-Region, CC0), the bundled models and
+the panel as they are now, seeds fixed; what takes the mouse is done by the call behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+WINDOW = (1280, 800)
+MOST_BYTES = 300_000
+PATIENCE_S = 500
+
+# Places of the slide, in level-0 pixels.
+EPIDERMIS, DERMIS = (1200.0, 1900.0), (1010.0, 1300.0)
+STROKES = {  # from, to
+    "epidermis": (((1180, 1750), (1240, 2050)), ((1130, 2350), (1160, 2500))),
+    "dermis": (((900, 1150), (1050, 1300)), ((850, 1700), (900, 1850))),
+}
+REPAIR = (1150, 1850, 90, 70)
+TWIN = (900, 1500, 600, 600)
+FIELD = (900, 1400, 400, 500)
+
+
+def store(pixels: np.ndarray, name: str) -> None:
+    """Write a picture as PNG of few colours, as small as the guide wants it."""
+    image = Image.fromarray(np.asarray(pixels)[..., :3])
+    for width, colours in (
+        (1280, 256),
+        (1280, 128),
+        (1120, 128),
+        (960, 128),
+        (960, 64),
+    ):
+        if image.width > width:
+            image = image.resize(
+                (width, round(image.height * width / image.width)), Image.LANCZOS
+            )
+        buffer = io.BytesIO()
+        image.quantize(colours, dither=Image.Dither.NONE).save(
+            buffer, "PNG", optimize=True
+        )
+        if buffer.tell() < MOST_BYTES:
+            break
+    else:
+        raise SystemExit(f"{name}.png has {buffer.tell()} bytes: show less")
+    path = IMAGES / f"{name}.png"
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(buffer.getvalue())
+    os.replace(part, path)
+    print(f"{path.name}: {image.width} x {image.height}, {buffer.tell():,} bytes")
+
+
+def settle(seconds: float = 0.2) -> None:
+    """Let the window draw."""
+    from qtpy.QtWidgets import QApplication
+
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        QApplication.processEvents()
+        time.sleep(0.01)
+
+
+class Window:
+    """The window on a slide, with the panel docked."""
+
+    def __init__(self, slide: Path) -> None:
+        import napari
+
+        from napari_pathfm.viewer.__main__ import PANEL, PLUGIN
+
+        self.viewer = napari.Viewer()
+        self.viewer.window.resize(*WINDOW)
+        self.viewer.open(slide, plugin=PLUGIN)
+        _, self.panel = self.viewer.window.add_plugin_dock_widget(PLUGIN, PANEL)
+        self.session = self.panel.session
+        self.state = self.session.current
+        settle(1)
+        self.viewer.reset_view()
+
+    def wait(self, finished) -> None:
+        """Let it work until something is finished; complain of what went wrong."""
+        until = time.monotonic() + PATIENCE_S
+        while not finished():
+            if time.monotonic() > until:
+                raise SystemExit(f"waited {PATIENCE_S} s: {self.session.message}")
+            settle(0.05)
+        settle(1)
+
+    def look(self, box, share: float = 0.5) -> None:
+        """Bring a box ``(x, y, width, height)`` to the middle of the canvas."""
+        x, y, width, height = box
+        camera = self.viewer.scene.camera
+        camera.center = self.state.world(x + width / 2, y + height / 2)
+        side = max(width, height) * self.state.slide.require_mpp()
+        camera.zoom = share * min(self.viewer.canvas.size) / side
+        settle(1)
+
+    def scroll(self, widget) -> None:
+        """Bring a part of the panel into view."""
+        from qtpy.QtWidgets import QScrollArea
+
+        for area in self.panel.findChildren(QScrollArea):
+            if area.isAncestorOf(widget):
+                area.verticalScrollBar().setValue(
+                    widget.mapTo(area.widget(), widget.rect().topLeft()).y()
+                )
+        settle()
+
+    def shot(self, name: str) -> None:
+        """Keep a picture of the whole window."""
+        settle(1)
+        store(self.viewer.screenshot(canvas_only=False, flash=False), name)
+
+    def draw(self, work, box) -> None:
+        """Draw a rectangle for a button that asks for one, and press it again."""
+        x, y, width, height = box
+        layer = work.draw(self.state)
+        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+        layer.add(
+            [np.array([self.state.world(*c) for c in corners])], shape_type="polygon"
+        )
+        work.begin()
+        self.wait(lambda: not self.session.synthesis.running)
+
+    def clear(self) -> None:
+        """Take away all layers but the slide."""
+        for layer in list(self.viewer.layers):
+            if layer is not self.state.layer:
+                self.viewer.layers.remove(layer)
+        self.viewer.layers.selection.active = self.state.layer
+        settle()
+
+
+def slide(window: Window) -> None:
+    """The slide, opened."""
+    window.shot("slide")
+
+
+def heatmap(window: Window) -> None:
+    """Where the tissue is like the clicked epidermis."""
+    window.panel.tool.active = True
+    window.session.similarity.overlap = 2
+    window.session.prompt(window.state.world(*EPIDERMIS))
+    job = window.session.similarity.job
+    window.wait(lambda: job is None or not job.running)
+    window.shot("heatmap")
+    window.panel.tool.active = False
+
+
+def synthetic(window: Window) -> None:
+    """A variant in the place of its tile, beside it, and how far to trust it."""
+    session = window.session
+    session.synthesis.n = 4
+    session.synthesis.generate_at(*EPIDERMIS)
+    window.wait(lambda: not session.synthesis.running)
+    if session.synthesis.result is None:
+        raise SystemExit(session.message)
+    hidden = [
+        one
+        for one in window.viewer.layers
+        if one is not window.state.layer and one not in window.viewer.layers[-1:]
+    ]
+    for layer in hidden:
+        layer.visible = False
+    box = session.synthesis.result.box
+    window.look(box, 0.4)
+    window.scroll(window.panel.synthesis)
+    window.shot("synthetic")
+    session.compare.toggle_side_by_side()
+    window.look(box, 0.25)
+    window.shot("compare")
+    session.compare.toggle_side_by_side()
+    session.fidelity.begin()
+    window.wait(lambda: not session.fidelity.running)
+    window.look(box, 0.4)
+    window.scroll(window.panel.synthesis.fidelity)
+    window.shot("fidelity")
+    window.clear()
+
+
+def classes(window: Window) -> None:
+    """Two classes, two strokes each."""
+    session = window.session
+    window.viewer.reset_view()
+    chosen = session.classes.list
+    for number, (name, strokes) in enumerate(STROKES.items()):
+        chosen.add()
+        chosen.rename(number, name)
+        layer = session.classes.brush.make_layer(window.state)
+        for start, end in strokes:
+            for at in np.linspace(start, end, 12):
+                layer.paint(layer.world_to_data(window.state.world(*at)), number + 1)
+    session.classes.paint()
+    window.wait(lambda: session.classes.answer and session.classes.answer.validation)
+    window.wait(lambda: not session.classes.job.running)
+    window.scroll(window.panel.classes)
+    window.shot("classes")
+    session.classes.paint(False)
+    window.clear()
+
+
+def repair(window: Window) -> None:
+    """A part made anew from its surroundings."""
+    window.draw(window.session.repairs, REPAIR)
+    window.look(window.session.synthesis.result.box, 0.5)
+    window.scroll(window.panel.synthesis)
+    window.shot("repair")
+    window.clear()
+
+
+def twin(window: Window) -> None:
+    """A region once more."""
+    window.session.synthesis.preset = "fast"
+    window.draw(window.session.twins, TWIN)
+    window.look(window.session.synthesis.result.box, 0.7)
+    window.shot("twin")
+    window.clear()
+
+
+def extend(window: Window) -> None:
+    """A field carried on."""
+    window.draw(window.session.extensions, FIELD)
+    window.look(window.session.synthesis.result.box, 0.7)
+    window.shot("extend")
+    window.clear()
+
+
+def shell(slide: Path) -> None:
+    """What the shell's verbs draw: a walk, and a tile steered."""
+    from napari_pathfm.cli import main
+
+    with tempfile.TemporaryDirectory() as folder:
+        out, at = Path(folder), f"{DERMIS[0]:.0f},{DERMIS[1]:.0f}"
+        generate = ["generate", str(slide), "--frames", "7", "--preset", "fast"]
+        for name, told in (
+            ("walk", ["--at", "1200,2000", "--to", at]),
+            ("steered", ["--at", at, "--like", "1200,2000", "--unlike", "1000,1200"]),
+        ):
+            if main([*generate, *told, "--out", str(out / name)]):
+                raise SystemExit(f"{name} was not made")
+            (strip,) = (out / name).glob("*_strip.png")
+            store(np.asarray(Image.open(strip).convert("RGB")), name)
+
+
+SCENES = (slide, heatmap, synthetic, classes, repair, twin, extend)
+
+
+def main() -> int:
+    """Make the pictures that are asked for, or all."""
+    names = [scene.__name__ for scene in SCENES]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("only", nargs="*", metavar="NAME", help=f"{names}, shell")
+    options = parser.parse_args()
+    unknown = set(options.only) - {*names, "shell"}
+    if unknown:
+        parser.error(f"no such picture: {', '.join(sorted(unknown))}")
+    from napari_pathfm.demo import cached_sample, sample_slide
+
+    with tempfile.TemporaryDirectory() as folder:
+        path, _ = sample_slide()
+        if cached_sample() != path:
+            raise SystemExit("the sample slide cannot be had; pictures show no other")
+        # Nobody's stores, sessions or preferences show in the pictures.
+        os.environ["NAPARI_PATHFM_CONFIG"] = folder
+        os.environ["NAPARI_CONFIG"] = str(Path(folder) / "napari.yaml")
+        os.environ["NAPARI_PATHFM_CACHE"] = folder
+        if "shell" in options.only or not options.only:
+            shell(path)
+        scenes = [
+            one for one in SCENES if not options.only or one.__name__ in options.only
+        ]
+        if scenes:
+            window = Window(path)
+            for scene in scenes:
+                scene(window)
+            window.viewer.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
