@@ -219,7 +219,7 @@ class Fine:
         if aimed is None or replace(fill.aim, view=aimed.view) != aimed:
             return
         if fill.too_far:
-            self._say(f"zoom in: {fill.tiles:,} tiles are in view")
+            self._say(f"zoom in: {fill.tiles:,} tiles in view")
         elif fill.left:
             self._say(f"{fill.tiles - fill.left} of {fill.tiles} tiles")
         else:
