@@ -24,7 +24,7 @@ MOST_BYTES = 300_000
 PATIENCE_S = 500
 
 # Places of the slide, in level-0 pixels.
-EPIDERMIS, DERMIS = (1200.0, 1900.0), (1010.0, 1300.0)
+EPIDERMIS = (1200.0, 1900.0)
 STROKES = {  # from, to
     "epidermis": (((1180, 1750), (1240, 2050)), ((1130, 2350), (1160, 2500))),
     "dermis": (((900, 1150), (1050, 1300)), ((850, 1700), (900, 1850))),
@@ -129,9 +129,8 @@ class Window:
         x, y, width, height = box
         layer = work.draw(self.state)
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
-        layer.add(
-            [np.array([self.state.world(*c) for c in corners])], shape_type="polygon"
-        )
+        ring = [layer.world_to_data(self.state.world(*corner)) for corner in corners]
+        layer.add([np.array(ring)], shape_type="polygon")
         work.begin()
         self.wait(lambda: not self.session.synthesis.running)
 
@@ -238,23 +237,6 @@ def extend(window: Window) -> None:
     window.clear()
 
 
-def shell(slide: Path) -> None:
-    """What the shell's verbs draw: a walk, and a tile steered."""
-    from napari_pathfm.cli import main
-
-    with tempfile.TemporaryDirectory() as folder:
-        out, at = Path(folder), f"{DERMIS[0]:.0f},{DERMIS[1]:.0f}"
-        generate = ["generate", str(slide), "--frames", "7", "--preset", "fast"]
-        for name, told in (
-            ("walk", ["--at", "1200,2000", "--to", at]),
-            ("steered", ["--at", at, "--like", "1200,2000", "--unlike", "1000,1200"]),
-        ):
-            if main([*generate, *told, "--out", str(out / name)]):
-                raise SystemExit(f"{name} was not made")
-            (strip,) = (out / name).glob("*_strip.png")
-            store(np.asarray(Image.open(strip).convert("RGB")), name)
-
-
 SCENES = (slide, heatmap, synthetic, classes, repair, twin, extend)
 
 
@@ -262,9 +244,9 @@ def main() -> int:
     """Make the pictures that are asked for, or all."""
     names = [scene.__name__ for scene in SCENES]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("only", nargs="*", metavar="NAME", help=f"{names}, shell")
+    parser.add_argument("only", nargs="*", metavar="NAME", help=", ".join(names))
     options = parser.parse_args()
-    unknown = set(options.only) - {*names, "shell"}
+    unknown = set(options.only) - {*names}
     if unknown:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}")
     from napari_pathfm.demo import cached_sample, sample_slide
@@ -277,8 +259,6 @@ def main() -> int:
         os.environ["NAPARI_PATHFM_CONFIG"] = folder
         os.environ["NAPARI_CONFIG"] = str(Path(folder) / "napari.yaml")
         os.environ["NAPARI_PATHFM_CACHE"] = folder
-        if "shell" in options.only or not options.only:
-            shell(path)
         scenes = [
             one for one in SCENES if not options.only or one.__name__ in options.only
         ]

@@ -159,9 +159,9 @@ class Fine:
 
     def _store(self, slide: Slide, encoder: Encoder) -> EmbeddingStore | None:
         """Give the embeddings of a slide if they are complete; in a worker."""
-        overlap = self._session.similarity.overlap
-        path = StoreKey.of(slide, encoder.spec, overlap).path(self._session.cache)
-        return finished_store(path, encoder, slide)
+        similarity = self._session.similarity
+        key = StoreKey.of(slide, encoder.spec, similarity.overlap)
+        return finished_store(similarity.path_of(key), encoder, slide)
 
     def _view(self, state: SlideState) -> tuple[float, float, float, float] | None:
         """Give what of a slide is in view, in level-0 pixels, or None."""

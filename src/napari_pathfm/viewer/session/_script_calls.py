@@ -95,13 +95,13 @@ def grid_step(slide: Slide, grid: TileGrid) -> Step:
 def store_step(
     models: Models, slide: Slide, store: EmbeddingStore, stores: Path
 ) -> Step:
-    """Embed a slide into a store below the folder `stores`."""
+    """Embed a slide into a store below the folder `stores`; one from elsewhere is read."""
+    if not store.path.is_relative_to(stores):
+        return Step("store", call("embeddings.open_store", str(store.path)))
     encoder = encoder_step(
         models, str(store.attrs["encoder"]), str(store.attrs["weights_revision"])
     )
-    where: Value = str(store.path)
-    if store.path.is_relative_to(stores):
-        where = Stored(store.path.relative_to(stores).as_posix())
+    where = Stored(store.path.relative_to(stores).as_posix())
     grid = grid_step(slide, store.grid)
     made = call("embeddings.embed_slide", slide_step(slide), encoder, where, grid=grid)
     return Step("store", made)

@@ -15,6 +15,7 @@ from typing import Any
 FUNCTIONS = frozenset(
     {
         "embeddings.embed_slide",
+        "embeddings.open_store",
         "encoders.load_encoder",
         "evaluation.load_head",
         "exports.export_layer_png",

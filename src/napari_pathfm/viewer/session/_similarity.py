@@ -79,10 +79,7 @@ class Similarity:
     def store_path(self) -> Path | None:
         """Where the current slide's embeddings are, or will be."""
         key = self._key(self._session.current)
-        if key is None:
-            return None
-        known = self._stores.get(key)
-        return key.path(self._session.cache) if known is None else known.path
+        return None if key is None else self.path_of(key)
 
     @property
     def layer(self) -> Image | None:
@@ -92,6 +89,11 @@ class Similarity:
             return None
         found = layers_of(self._session.viewer.layers, "heatmap", state.fingerprint)
         return found[0] if found else None
+
+    def path_of(self, key: StoreKey) -> Path:
+        """Tell where embeddings are, or will be: a given store, or one of our own."""
+        known = self._stores.get(key)
+        return key.path(self._session.cache) if known is None else known.path
 
     # -- work --------------------------------------------------------------------------
 
