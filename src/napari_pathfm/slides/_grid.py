@@ -98,7 +98,7 @@ class TileGrid:
         )
         first, last = np.searchsorted(self.cells[:, 0], (row, row + 1))
         found = first + int(np.searchsorted(self.cells[first:last, 1], column))
-        # Imported tiles are in the order of their file: then the search may hit another.
+        # Imported tiles are in their file's order: the search may then hit another.
         if found < last and (self.cells[found] == (row, column)).all():
             centre = self.coords[found] + half
             if max(abs(x - centre[0]), abs(y - centre[1])) <= half:

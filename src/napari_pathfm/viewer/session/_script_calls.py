@@ -95,7 +95,7 @@ def grid_step(slide: Slide, grid: TileGrid) -> Step:
 def store_step(
     models: Models, slide: Slide, store: EmbeddingStore, stores: Path
 ) -> Step:
-    """Embed a slide into a store below the folder `stores`; one from elsewhere is read."""
+    """Embed a slide into a store below `stores`; one from elsewhere is read."""
     if not store.path.is_relative_to(stores):
         return Step("store", call("embeddings.open_store", str(store.path)))
     encoder = encoder_step(
