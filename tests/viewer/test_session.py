@@ -142,7 +142,7 @@ def test_prompts_can_be_undone_cleared_and_deleted_on_the_canvas(session):
     click(session, ON_LANDMARK)
     click(session, ON_PINK)
     click(session, ON_PINK, "unlike")
-    session.current.prompts.undo()
+    session.history.undo()
     assert len(session.current.prompts) == 2
     (layer,) = layers_of(session.viewer.layers, "prompts")
     layer.selected_data = {0}
@@ -174,7 +174,7 @@ def test_a_new_session_takes_up_the_prompts_of_the_last(session, models, tmp_pat
     for old, new in zip(items, again.current.prompts.items, strict=True):
         assert new.role == old.role
         assert new.point == pytest.approx(old.point)
-    again.current.prompts.undo()
+    again.current.prompts.replace(again.current.prompts.items[:-1])
     (layer,) = layers_of(session.viewer.layers, "prompts")
     assert len(layer.data) == 1
     again.close()

@@ -32,7 +32,7 @@ def test_clicks_become_prompts_only_while_the_tool_is_on(window):
     assert unlike.point == pytest.approx(ON_LANDMARK, abs=NEAR)
     assert unlike.role == "unlike"
     assert window.panel.similarity.count.text() == "1 like · 1 unlike"
-    window.press(window.panel.similarity.undo)
+    window.press(window.panel.sessions.undo)
     assert len(window.prompts) == 1
     window.press(window.panel.similarity.tool)
     window.click(*ON_LANDMARK)

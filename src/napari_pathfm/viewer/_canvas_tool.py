@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 KEY = "G"
 BLINK_KEY = "B"
+UNDO_KEY = "Ctrl+Z"
+REDO_KEY = "Ctrl+Shift+Z"
 UNLIKE_MODIFIER = "Shift"
 
 # A hand that clicks is not still. Beyond this, in screen pixels, it drags.
@@ -46,7 +48,13 @@ class CanvasTool:
         self._double_click: list[Any] = []
         # Somebody else's binding is not ours to take, nor to give back.
         taken = {str(key) for key in viewer.keymap}
-        own = {KEY: self._on_key, BLINK_KEY: self._on_blink}
+        own = {
+            KEY: self._on_key,
+            BLINK_KEY: self._on_blink,
+            # A Labels layer in hand has its own, of strokes, and is asked first.
+            UNDO_KEY: lambda _: session.history.undo(),
+            REDO_KEY: lambda _: session.history.redo(),
+        }
         self._bound = [key for key in own if key not in taken]
         for key in self._bound:
             viewer.bind_key(key, own[key])

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_pathfm.errors import PathfmError
+from napari_pathfm.viewer._canvas_tool import REDO_KEY, UNDO_KEY
 from napari_pathfm.viewer._notices import notify
 from napari_pathfm.viewer.panel._script_dialog import ScriptDialog
 from napari_pathfm.viewer.session import SUFFIX, Autosave
@@ -63,11 +64,23 @@ class SessionBar(QWidget):
         )
         self.script: ScriptDialog | None = None
         self.script_button.clicked.connect(self.show_script)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(6, 0, 8, 0)
-        row.addWidget(self.open_button)
-        row.addWidget(self.save_button)
-        row.addWidget(self.script_button)
+        self.undo = QPushButton("Undo")
+        self.redo = QPushButton("Redo")
+        self.undo.clicked.connect(lambda: session.history.undo())
+        self.redo.clicked.connect(lambda: session.history.redo())
+        session.history.changed.connect(self._show_history)
+        self._show_history()
+        rows = QVBoxLayout(self)
+        rows.setContentsMargins(6, 0, 8, 0)
+        rows.setSpacing(6)
+        for widgets in (
+            (self.undo, self.redo, self.script_button),
+            (self.open_button, self.save_button),
+        ):
+            row = QHBoxLayout()
+            for widget in widgets:
+                row.addWidget(widget)
+            rows.addLayout(row)
         self._timer = QTimer(self)
         self._timer.setInterval(int(_EVERY_S * 1000))
         self._timer.timeout.connect(self.keep)
@@ -130,6 +143,15 @@ class SessionBar(QWidget):
         if not told:
             self._session.say(said or f"Opened {path.name}.")
         return True
+
+    def _show_history(self) -> None:
+        history = self._session.history
+        for button, what, verb, key in (
+            (self.undo, history.undoes, "Take back", UNDO_KEY),
+            (self.redo, history.redoes, "Do again", REDO_KEY),
+        ):
+            button.setEnabled(bool(what))
+            button.setToolTip(f"{verb}: {what or 'nothing'} ({key})")
 
     def _tell(self, lines: list[str]) -> None:
         for line in lines[:_TOLD]:

@@ -52,8 +52,6 @@ class SimilaritySection(Section):
         )
         self.keys = hint("Click: like · Shift+click: unlike · drag: move the slide")
         self.count = QLabel()
-        self.undo = small_button("Undo")
-        self.undo.setToolTip("Take the last click back.")
         self.clear = small_button("Clear")
         self.clear.setToolTip("Take all clicks back; the map goes, embeddings stay.")
         self.drawn = QLabel()
@@ -116,8 +114,7 @@ class SimilaritySection(Section):
         self.encoder.currentIndexChanged.connect(self._on_encoder)
         self.step.currentIndexChanged.connect(self._on_step)
         self.tool.toggled.connect(self._on_tool)
-        self.undo.clicked.connect(lambda: self._prompts("undo"))
-        self.clear.clicked.connect(lambda: self._prompts("clear"))
+        self.clear.clicked.connect(self._on_clear)
         self.draw_like.clicked.connect(lambda: session.regions.draw("like"))
         self.draw_unlike.clicked.connect(lambda: session.regions.draw("unlike"))
         session.regions.changed.connect(self.refresh_prompts)
@@ -167,7 +164,6 @@ class SimilaritySection(Section):
         ready = state is not None and state.mpp is not None
         self.draw_like.setEnabled(ready)
         self.draw_unlike.setEnabled(ready)
-        self.undo.setEnabled(bool(likes or unlikes))
         self.clear.setEnabled(bool(likes or unlikes))
 
     def refresh_tool(self) -> None:
@@ -187,7 +183,6 @@ class SimilaritySection(Section):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.count, 1)
-        layout.addWidget(self.undo)
         layout.addWidget(self.clear)
         return row
 
@@ -225,10 +220,10 @@ class SimilaritySection(Section):
     def _on_tool(self, active: bool) -> None:
         self._tool.active = active
 
-    def _prompts(self, what: str) -> None:
+    def _on_clear(self) -> None:
         state = self._session.current
         if state is not None:
-            getattr(state.prompts, what)()
+            state.prompts.clear()
 
 
 def _beside_note(switch: QCheckBox, note: Eliding) -> QWidget:

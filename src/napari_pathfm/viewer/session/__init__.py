@@ -8,6 +8,7 @@ from napari_pathfm.viewer.session._doctor import Doctor
 from napari_pathfm.viewer.session._fine import Fine
 from napari_pathfm.viewer.session._gallery import Gallery
 from napari_pathfm.viewer.session._given_store import GivenStores, name_store
+from napari_pathfm.viewer.session._history import History
 from napari_pathfm.viewer.session._jobs import (
     InlineRunner,
     Job,
@@ -47,6 +48,7 @@ __all__ = [
     "Fine",
     "Gallery",
     "GivenStores",
+    "History",
     "InlineRunner",
     "Job",
     "Models",

@@ -113,4 +113,7 @@ def tiles_painted(
     on_tissue = tile >= 0
     np.add.at(votes, (tile[on_tissue], numbers[inside][on_tissue] - 1), 1)
     rows = np.flatnonzero(votes.any(axis=1))
+    if not len(rows):
+        # Nor is there a largest vote where there is no class.
+        return LabelledTiles(classes, rows, np.zeros(0, np.int64))
     return LabelledTiles(classes, rows, votes[rows].argmax(axis=1))

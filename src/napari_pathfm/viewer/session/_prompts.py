@@ -54,10 +54,6 @@ class Prompts:
         """Add a place."""
         self.replace((*self._items, Prompt(float(x), float(y), role)))
 
-    def undo(self) -> None:
-        """Take the newest back."""
-        self.replace(self._items[:-1])
-
     def clear(self) -> None:
         """Forget all."""
         self.replace(())

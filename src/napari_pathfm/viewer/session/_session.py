@@ -21,6 +21,7 @@ from napari_pathfm.viewer.session._fidelity import Fidelity
 from napari_pathfm.viewer.session._fine import Fine
 from napari_pathfm.viewer.session._gallery import Gallery
 from napari_pathfm.viewer.session._given_store import GivenStores
+from napari_pathfm.viewer.session._history import History
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
 from napari_pathfm.viewer.session._overview import Overview
@@ -114,10 +115,12 @@ class Session:
         self.compare = Compare(self)
         self.head = SlideHead(self)
         self.overview = Overview(self)
+        self.history = History(self)
         viewer.layers.events.inserted.connect(self._on_layers)
         viewer.layers.events.removed.connect(self._on_layers)
         viewer.layers.selection.events.active.connect(self._on_layers)
         self._on_layers()
+        self.history.clear()
 
     def close(self) -> None:
         """Let go of the viewer; its layers stay."""
@@ -194,6 +197,7 @@ class Session:
         if grown is not None:
             rescale_layers(self.viewer, state, grown)
         self.say("")
+        self.history.clear()
         self.slide_changed.emit()
         self.viewer.reset_view()
         self.similarity.refresh()
@@ -220,7 +224,9 @@ class Session:
 
     def restore(self, path: Path) -> list[str]:
         """Bring back what a session file holds; see `_saving.restore`."""
-        return restore(self, path)
+        told = restore(self, path)
+        self.history.clear()
+        return told
 
     def states(self) -> list[SlideState]:
         """Give what is known of every slide that is open, from below."""
@@ -308,6 +314,7 @@ class Session:
         self.virtual.forget(state)
         if self.current is state:
             self.synthesis.cancel()
+        self.history.clear()
 
     def _on_prompts(self) -> None:
         self.prompts_changed.emit()
