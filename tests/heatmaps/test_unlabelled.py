@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from made_vectors import ATTRS, clustered, lattice
 
-from napari_pathfm.embeddings import embed_slide
 from napari_pathfm.errors import StoreError
 from napari_pathfm.heatmaps import (
     Found,
@@ -16,8 +15,6 @@ from napari_pathfm.heatmaps import (
     components,
     extremes,
     outliers,
-    search,
-    similarity,
 )
 
 BANDS = np.repeat(np.arange(3), 4)[:, None] * np.ones((1, 15), int)
@@ -105,44 +102,3 @@ def test_extremes_are_sorted_and_in_place():
     low = extremes(heatmap, 9, lowest=True)
     assert [round(f.value, 1) for f in low] == [-0.2, 0.1, 0.5, 0.7, 0.9]
     assert extremes(heatmap, 0) == []
-
-
-@pytest.fixture(scope="module")
-def store(slide, encoder, tmp_path_factory):
-    return embed_slide(slide, encoder, tmp_path_factory.mktemp("s") / "s.zarr")
-
-
-@pytest.fixture(scope="module")
-def copy(slide, encoder, tmp_path_factory):
-    return embed_slide(slide, encoder, tmp_path_factory.mktemp("c") / "copy.zarr")
-
-
-def middle(store, row):
-    x, y = store.coords[row] + store.grid.tile_size / 2
-    return float(x), float(y)
-
-
-def test_search_finds_the_same_tile_on_another_slide(store, copy):
-    hits = search(store, [middle(store, 4)], [store, copy], 5)
-    assert hits[0].store == str(copy.path)
-    assert (hits[0].x, hits[0].y) == middle(store, 4)
-    assert hits[0].score == pytest.approx(1, abs=1e-3)
-    assert hits[0].slide == store.attrs["slide_path"]
-    scores = [hit.score for hit in hits]
-    assert scores == sorted(scores, reverse=True)
-    # What was asked for is not an answer.
-    assert (str(store.path), *middle(store, 4)) not in [h[:1] + h[2:4] for h in hits]
-    heatmap = similarity(store, [middle(store, 4)])
-    own = next(hit for hit in hits if hit.store == str(store.path))
-    assert own.score == pytest.approx(heatmap.at(own.x, own.y), abs=1e-3)
-
-
-def test_search_refuses_what_cannot_be_compared(store, copy):
-    copy.attrs = copy.attrs | {"weights_revision": "another"}
-    try:
-        with pytest.raises(StoreError, match="another weights"):
-            search(store, [middle(store, 4)], [copy])
-    finally:
-        copy.attrs = store.attrs | {}
-    with pytest.raises(StoreError, match="at least one place"):
-        search(store, [], [copy])

@@ -82,6 +82,9 @@ class FolderSpec(GeneratorSpec):
 
 def is_generator_folder(name: str | Path) -> bool:
     """Whether this is to be looked up on the disk rather than in the catalogue."""
+    if Path(name).is_file():
+        # A description of an encoder, which the doctor was asked about.
+        return False
     if isinstance(name, Path) or "/" in name or "\\" in name:
         return True
     return (Path(name) / DESCRIPTION).is_file()
