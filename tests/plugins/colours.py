@@ -25,6 +25,7 @@ class Colours:
     def __init__(self, batch_s: float = 0.0, revision: str = "test:colours") -> None:
         self.spec = encoder_spec("bundled")
         self.revision, self.pooling = revision, "cls"
+        self.engine, self.device = "torch", "cpu"
         self.feature_dim = self.spec.dim
         self._batch_s = batch_s
 
