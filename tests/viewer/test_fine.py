@@ -301,7 +301,8 @@ def test_the_window_fills_in_and_follows_the_view(window, models, monkeypatch):
         window.settle()
     assert encoder.begun == begun
     monkeypatch.setattr(_fine, "_STILL_S", 0.15)
-    look(session, ON_PINK[0] - 201, ON_PINK[1] + 100, 4)
+    # A corner of the tissue that no view so far has shown, however wide the canvas.
+    look(session, 1.3 * TILE, 1.5 * TILE, 4)
     window.until(lambda: not fine.job.running)
     assert encoder.begun > begun
 
