@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +51,7 @@ class Chosen:
     precision: str = "fp32"
 
 
-class PipelineGenerator:
+class PipelineGenerator(ABC):
     """A repository's own pipeline, watched pass by pass.
 
     Parameters
@@ -118,11 +119,11 @@ class PipelineGenerator:
         """Say what draws the images; a generator with a second way overrides it."""
         return Chosen(settings, self._draw, type(self._pipeline).__name__)
 
+    @abstractmethod
     def _arguments(
         self, row: NDArray[np.float32] | None, seed: int, settings: Settings
     ) -> dict[str, Any]:
         """Give what the pipeline is called with."""
-        raise NotImplementedError
 
     def _draw(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from napari_pathfm.training._turn import Turn
 
 
-class EncoderRecipe:
+class EncoderRecipe(ABC):
     """Student and heads on views of tiles.
 
     Parameters
@@ -73,10 +74,11 @@ class EncoderRecipe:
         shown = self._shower.draw(self._tiles.learn, turn)
         return self._compare(self.module, shown, turn.step, self._ranks)
 
+    @abstractmethod
     def _compare(
         self, module: Any, shown: Shown, step: int, ranks: Ranks
     ) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """Give the losses of views, under the networks of `module`."""
 
     def figures(self, averaged: Any, side: str) -> dict[str, float]:
         """Losses on fixed views of fixed tiles, and the spread of CLS.
@@ -121,6 +123,3 @@ class EncoderRecipe:
             px=told.views.global_px,
             mpp=told.data.mpp,
         )
-
-    def after_step(self, step: int) -> None:
-        """Nothing follows."""

@@ -109,6 +109,9 @@ class Distilled(EncoderRecipe):
         ]
         return (Phase("all", self._config.optimiser, groups),)
 
+    def after_step(self, step: int) -> None:
+        """Nothing follows: the teacher stays as it is."""
+
     def _compare(
         self, module: Any, shown: Shown, step: int, ranks: Ranks
     ) -> dict[str, Tensor]:
