@@ -1,30 +1,84 @@
 """The figures of the bundled models' cards.
 
-``python benchmarks/bundled_models.py DATA [PICTURES]``; DATA is a folder with
-``slides`` and ``tiles`` as `training._bundled_data` expects. The
-encoder stands beside its teacher and beside an untrained twin in one run.
+``python benchmarks/bundled_models.py PART DATA [--weights NAME=FOLDER ...] [--sheets
+FOLDER]``, PART one of ``encoder``, ``autoencoder``, ``generator``, ``copies`` or
+``all``. DATA holds ``slides`` and ``tiles`` as the shipped configs name them. The
+bundled weights stand beside those of other folders in the same run, the encoder also
+beside its teacher and an untrained twin. What is held out is so by the configs: the
+osteosarcoma fields of Case-48, and the oral test split.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import time
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from napari_pathfm import load_encoder, load_generator, open_slide, tile_grid, vary
 from napari_pathfm.encoders import ENCODERS, Encoder
 from napari_pathfm.encoders._vit import build_vit
+from napari_pathfm.evaluation._copies import Gallery, is_blank, threshold
+from napari_pathfm.evaluation._distances import frechet_distance
+from napari_pathfm.evaluation._pairs import place_cosines, place_hits
 from napari_pathfm.generators._autoencoder import Autoencoder, to_signed
-from napari_pathfm.training._bundled_data import HELD_OUT_CASE, held_out_sources
-from napari_pathfm.training._distillation import teacher_answers
-from napari_pathfm.training._fields import Crops
-from napari_pathfm.weights import bundled_path
+from napari_pathfm.training._repae_losses import psnr
+from napari_pathfm.training._teachers import Lite0Teacher
+from napari_pathfm.weights import bundled_path, load_strict, read_tensors
 
+HELD_OUT = "Case-48"
+PX = 224
 PLACES = 24
+AXES = 64  # principal components that Fréchet distances are measured in
+SAMPLES = 1000  # among which copies are looked for
+SLIDES = (("CMU-1-Small-Region.svs", None), ("TCGA-CR-7395-01A-01-TS1.svs", 0.5))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One version of the bundled models."""
+
+    name: str
+    folder: Path
+
+    def encoder(self) -> Encoder:
+        path = self.folder / "encoder.safetensors"
+        return load_encoder("bundled", weights=path, device="cpu")
+
+    def generator(self):
+        return load_generator("bundled", weights=self.folder, device="cpu")
+
+
+def fields(data: Path, *, held_out: bool | None = None) -> list[Path]:
+    files = sorted((data / "tiles" / "osteosarcoma").glob("*.jpg"))
+    return [f for f in files if held_out is None or (HELD_OUT in f.name) == held_out]
+
+
+def cut(file: Path, grid: int = 4) -> list[np.ndarray]:
+    """A lattice of ``grid`` x ``grid`` tiles of a field, as they are."""
+    corners = np.linspace(0, 1024 - PX, grid).astype(int)
+    field = np.asarray(Image.open(file).convert("RGB"))
+    return [field[y : y + PX, x : x + PX] for y in corners for x in corners]
+
+
+def slide_tiles(data: Path) -> list[np.ndarray]:
+    tiles: list[np.ndarray] = []
+    for name, mpp in SLIDES:
+        with open_slide(data / "slides" / name, mpp=mpp) as slide:
+            tiles += [p for _, batch in slide.tiles(tile_grid(slide)) for p in batch]
+    return tiles
+
+
+def by_teacher(tiles: np.ndarray) -> np.ndarray:
+    """Pooled features of EfficientNet-Lite0, which no version is steered by."""
+    teacher = Lite0Teacher(torch.device("cpu"))
+    parts = np.array_split(tiles, max(len(tiles) // 64, 1))
+    return np.concatenate([teacher.look(part)[0].numpy() for part in parts])
 
 
 def nearest_neighbour(features, labels, groups=None) -> float:
@@ -47,94 +101,234 @@ def case_of(name: str) -> str:
     return "-".join(rest.split("-")[:2]) if rest.startswith("Case") else "P9"
 
 
-def encoder_figures(data: Path) -> None:
-    """1-NN on osteosarcoma fields: mean of a 4 x 4 grid of 224 px tiles each."""
-    files = sorted((data / "tiles" / "osteosarcoma").glob("*.jpg"))
+def scanner_crops(data: Path, px: int = 64, step: int = 16) -> list[np.ndarray]:
+    """The same lattice of crops from each of five scanners' pictures of one field."""
+    views = []
+    for file in sorted((data / "tiles" / "multiscanner_scc").glob("*.png")):
+        field = Image.open(file).convert("RGB")
+        starts = range(0, 236 - px + 1, step)
+        crops = [field.crop((x, y, x + px, y + px)) for y in starts for x in starts]
+        large = [c.resize((PX, PX), Image.Resampling.BICUBIC) for c in crops]
+        views.append(np.stack([np.asarray(crop) for crop in large]))
+    return views
+
+
+def encoder_figures(data: Path, versions: list[Weights]) -> None:
+    files = fields(data)
     labels = np.array([f.name.split("___")[0] for f in files])
     cases = np.array([case_of(f.name) for f in files])
-    corners = np.linspace(0, 1024 - 224, 4).astype(int)
-    tiles = []
-    for file in files:
-        field = np.asarray(Image.open(file).convert("RGB"))
-        tiles += [field[y : y + 224, x : x + 224] for y in corners for x in corners]
-    tiles = np.stack(tiles)
-
-    def per_field(cls):
-        return cls.reshape(len(files), 16, -1).mean(1)
-
-    encoder = load_encoder(device="cpu")
-    trained = per_field(encoder.encode(tiles).cls)
+    tiles = np.stack([tile for file in files for tile in cut(file)])
+    scanners = scanner_crops(data)
     torch.manual_seed(0)
     network = build_vit(ENCODERS["bundled"])
-    random = Encoder(ENCODERS["bundled"], network, "random", encoder.device)
-    untrained = per_field(random.encode(tiles).cls)
-    teacher = per_field(teacher_answers(torch.from_numpy(tiles))[0].numpy())
-    held = cases == "Case-48"
-    print(f"held-out case {HELD_OUT_CASE}: {held.sum()} of {len(files)} fields")
-    for name, features in (
-        ("bundled", trained),
-        ("teacher", teacher),
-        ("untrained twin", untrained),
-    ):
+    device = torch.device("cpu")
+    twin = Encoder(ENCODERS["bundled"], network, "random", device)
+    found = {w.name: w.encoder() for w in versions} | {"untrained twin": twin}
+    looks = {name: (lambda t, e=e: e.encode(t).cls) for name, e in found.items()}
+    looks["teacher"] = by_teacher
+    print(f"{len(files)} fields, {(cases == HELD_OUT).sum()} of them held out;")
+    print(f"{len(scanners[0])} places on {len(scanners)} scanners, medians of pairs")
+    for name, look in looks.items():
+        features = look(tiles).reshape(len(files), 16, -1).mean(1)
         all_fields = nearest_neighbour(features, labels)
         across = nearest_neighbour(features, labels, cases)
-        print(f"1-NN {name}: {all_fields:.3f} leave-one-out, {across:.3f} across cases")
+        views = [look(view) for view in scanners]
+        pairs = []
+        for a, b in combinations(views, 2):
+            hits = place_hits(a, b).mean(-1)  # of both slides, of the other; top-k
+            cosine = float(place_cosines(a, b).mean())
+            pairs.append([cosine, hits[0, 3], hits[1, 0], hits[1, 3]])
+        cosine, both, first, ten = np.median(pairs, 0)
+        print(
+            f"{name}: 1-NN {all_fields:.3f} leave-one-out, {across:.3f} across cases; "
+            f"across scanners cosine {cosine:.3f}, top-10 {both:.3f}, other slide's "
+            f"top-1 {first:.3f}, top-10 {ten:.3f}",
+            flush=True,
+        )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    encoder = versions[0].encoder()
+    encoder.encode(tiles[:64])
+    took = []
+    for _ in range(5):
+        start = time.perf_counter()
+        encoder.encode(tiles[:64])
+        took.append(time.perf_counter() - start)
+    torch.set_num_threads(threads)
+    print(f"one core: {64 / np.median(took):.0f} tiles/s ({encoder.precision})")
 
 
-def autoencoder_figures(data: Path) -> None:
+def autoencoder_figures(data: Path, versions: list[Weights]) -> None:
     """PSNR on whole held-out tiles."""
-    network = Autoencoder().eval()
-    network.load_state_dict(load_file(bundled_path("autoencoder.safetensors")))
-    for source in held_out_sources(data):
-        tiles = Crops([source], 224).draw(np.random.default_rng(3), 64)
-        real = to_signed(torch.from_numpy(tiles))
-        with torch.inference_mode():
-            again = network.decode(network.encode(real)).clamp(-1, 1)
-        error = (again - real).square().mean((1, 2, 3))
-        psnr = float((10 * torch.log10(4 / error)).mean())
-        print(f"autoencoder, held-out {source.name}: {psnr:.1f} dB over 64 tiles")
+    rng = np.random.default_rng(3)
+    oral = sorted((data / "tiles" / "oral_oscc" / "test").rglob("*.*"))
+    oral = [
+        np.asarray(Image.open(oral[i]).convert("RGB"))
+        for i in rng.choice(len(oral), 64, replace=False)
+    ]
+    bone = [tile for file in fields(data, held_out=True) for tile in cut(file)]
+    sources = {
+        "osteosarcoma, Case-48": [bone[i] for i in rng.choice(len(bone), 64, False)],
+        "oral mucosa, test split": [tile[:PX, :PX] for tile in oral],
+    }
+    for version in versions:
+        path = version.folder / "autoencoder.safetensors"
+        network = Autoencoder()
+        load_strict(network, read_tensors(path), model="the autoencoder", path=path)
+        network.eval()
+        for name, tiles in sources.items():
+            real = to_signed(torch.from_numpy(np.stack(tiles)))
+            with torch.inference_mode():
+                again = network.decode(network.encode(real)).clamp(-1, 1)
+            each = psnr(again, real).numpy()
+            print(
+                f"autoencoder {version.name}, held-out {name}: {each.mean():.1f} dB "
+                f"over 64 tiles ({each.min():.1f} to {each.max():.1f})",
+                flush=True,
+            )
 
 
-def generator_figures(data: Path, sheet: Path | None) -> None:
+def texture(tile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise with a tile's own spectrum and colours: its statistics, and no tissue."""
+    phase = np.angle(np.fft.rfft2(rng.standard_normal(tile.shape[:2])))
+    spectrum = np.fft.rfft2(tile.astype(float), axes=(0, 1))
+    # One turn of phase for all colours, so that these stay together.
+    spectrum[1:, 1:] *= np.exp(1j * phase)[1:, 1:, None]
+    noise = np.fft.irfft2(spectrum, tile.shape[:2], axes=(0, 1))
+    return np.clip(np.rint(noise), 0, 255).astype(np.uint8)
+
+
+def distances(data: Path, versions: list[Weights]) -> None:
+    """Fréchet distance to held-out tiles, over a floor and a ceiling.
+
+    Half of the held-out fields condition; the other half is compared with.
+    """
+    files = fields(data, held_out=True)
+    own = np.stack([tile for file in files[::2] for tile in cut(file)])
+    other = np.stack([tile for file in files[1::2] for tile in cut(file)])
+    rng = np.random.default_rng(0)
+    real = by_teacher(other)
+    centre = real.mean(0)
+    _, _, axes = np.linalg.svd(real - centre, full_matrices=False)
+
+    def distance(tiles: np.ndarray) -> float:
+        return frechet_distance(
+            (by_teacher(tiles) - centre) @ axes[:AXES].T,
+            (real - centre) @ axes[:AXES].T,
+        )
+
+    floor = distance(own)
+    ceiling = distance(np.stack([texture(tile, rng) for tile in own]))
+    print(
+        f"Fréchet, {len(own)} against {len(other)} held-out tiles, EfficientNet-Lite0, "
+        f"{AXES} components: real {floor:.2f}, texture {ceiling:.2f}"
+    )
+    for version in versions:
+        cls = version.encoder().encode(own).cls
+        for preset in ("fast", None):
+            start = time.perf_counter()
+            made = version.generator().generate(cls, seed=1, preset=preset)
+            took = (time.perf_counter() - start) / len(made)
+            apart = distance(np.stack([image.pixels for image in made]))
+            print(
+                f"  {version.name}, {preset or 'default'}: {apart:.2f}, "
+                f"{took:.2f} s a tile in a batch",
+                flush=True,
+            )
+
+
+def variants(data: Path, version: Weights, sheets: Path | None) -> None:
     """How often a variant is nearer to its own tile than to the slide's others."""
-    encoder, generator = load_encoder(device="cpu"), load_generator(device="cpu")
-    for path, mpp in (
-        (data / "slides" / "CMU-1-Small-Region.svs", None),
-        (data / "slides" / "TCGA-CR-7395-01A-01-TS1.svs", 0.5),
-    ):
-        with open_slide(path, mpp=mpp) as slide:
+    encoder, generator = version.encoder(), version.generator()
+    for file, mpp in SLIDES:
+        with open_slide(data / "slides" / file, mpp=mpp) as slide:
             grid = tile_grid(slide)
             tiles = np.concatenate([pixels for _, pixels in slide.tiles(grid)])
             others = encoder.encode(tiles).cls
             others /= np.linalg.norm(others, axis=1, keepdims=True)
             rng = np.random.default_rng(0)
             rows = np.sort(rng.choice(len(grid), PLACES, replace=False))
-            wins, cosines, pairs = [], [], []
-            for row in rows:
+            wins, cosines, pairs, took = [], [], [], []
+            for number, row in enumerate(rows):
                 x, y = grid.coords[row] + grid.tile_size / 2
-                made = vary(slide, [(float(x), float(y))], generator, encoder, n=1)
+                start = time.perf_counter()
+                made = vary(
+                    slide, [(float(x), float(y))], generator, encoder, n=1, seed=number
+                )
+                took.append(time.perf_counter() - start)
                 cls = encoder.encode(made.images[0].pixels[None]).cls[0]
                 cls /= np.linalg.norm(cls)
                 far = np.abs(grid.coords - grid.coords[row]).max(1) > grid.tile_size
                 wins.append(float((others[far] @ cls < others[row] @ cls).mean()))
                 cosines.append(float(others[row] @ cls))
                 pairs.append(np.concatenate([made.source, made.images[0].pixels]))
-            print(
-                f"generator on {path.stem}: own tile beats {np.mean(wins):.1%} of the "
-                f"others, {np.mean(np.array(wins) >= 0.95):.0%} of {PLACES} places "
-                f"beat 95 %, mean cosine {np.mean(cosines):.2f}"
-            )
-            if sheet is not None:
-                sheet.mkdir(parents=True, exist_ok=True)
-                rows_of = [np.concatenate(pairs[i : i + 8], 1) for i in (0, 8)]
-                picture = Image.fromarray(np.concatenate(rows_of))
-                size = (picture.width // 2, picture.height // 2)
-                picture = picture.resize(size, Image.Resampling.LANCZOS)
-                picture.save(sheet / f"samples-{path.stem}.png")
+        name = Path(file).stem
+        print(
+            f"generator {version.name} on {name}: own tile beats {np.mean(wins):.1%} "
+            f"of the others, {np.mean(np.array(wins) >= 0.95):.0%} of {PLACES} places "
+            f"beat 95 %, mean cosine {np.mean(cosines):.2f}, {np.median(took):.2f} s "
+            "a tile",
+            flush=True,
+        )
+        if sheets is not None:
+            sheets.mkdir(parents=True, exist_ok=True)
+            rows_of = [np.concatenate(pairs[i : i + 8], 1) for i in (0, 8)]
+            picture = Image.fromarray(np.concatenate(rows_of))
+            size = (picture.width // 2, picture.height // 2)
+            picture = picture.resize(size, Image.Resampling.LANCZOS)
+            few = picture.quantize(256, dither=Image.Dither.NONE)
+            few.save(sheets / f"samples-{name}.png", optimize=True)
+
+
+def copies(data: Path, version: Weights) -> None:
+    """How many of a thousand samples are flagged as copies of what was learnt from."""
+    known = slide_tiles(data)
+    known += [tile for file in fields(data, held_out=False) for tile in cut(file)]
+    known = [tile for tile in known if not is_blank(tile)]
+    originals = [tile for file in fields(data, held_out=True) for tile in cut(file)]
+    originals = [tile for tile in originals if not is_blank(tile)]
+    encoder, generator = version.encoder(), version.generator()
+    gallery = Gallery(known, encoder)
+    limit = threshold(gallery.closeness(originals[::2]))
+    rest = limit.flags(gallery.closeness(originals[1::2]))
+    rng = np.random.default_rng(2)
+    flags = []
+    for batch in range(SAMPLES // 50):
+        rows = rng.choice(len(known), 50)
+        cls = encoder.encode(np.stack([known[i] for i in rows])).cls
+        made = generator.generate(cls, seed=1000 + batch, preset="fast")
+        flags.append(limit.flags(gallery.closeness([image.pixels for image in made])))
+    flagged = int(np.concatenate(flags).sum())
+    print(
+        f"copies {version.name}: {flagged} of {SAMPLES} samples flagged among "
+        f"{len(known)} training tiles, {int(rest.sum())} of {len(rest)} real held-out "
+        f"ones (thresholds {limit.embedding:.3f}, {limit.pixels:.3f})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parts = ("encoder", "autoencoder", "generator", "copies", "all")
+    parser.add_argument("part", choices=parts)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--weights", action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--sheets", type=Path)
+    told = parser.parse_args()
+    versions = [Weights("bundled", bundled_path("encoder.safetensors").parent)]
+    for named in told.weights:
+        name, _, folder = named.partition("=")
+        versions.append(Weights(name, Path(folder)))
+    if told.part in ("encoder", "all"):
+        encoder_figures(told.data, versions)
+    if told.part in ("autoencoder", "all"):
+        autoencoder_figures(told.data, versions)
+    if told.part in ("generator", "all"):
+        distances(told.data, versions)
+        for number, version in enumerate(versions):
+            variants(told.data, version, None if number else told.sheets)
+    if told.part in ("copies", "all"):
+        copies(told.data, versions[0])
 
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    encoder_figures(folder)
-    autoencoder_figures(folder)
-    generator_figures(folder, Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main()

@@ -10,7 +10,15 @@ from napari_pathfm.errors import PathfmError
 from napari_pathfm.slides import draw_slide
 from napari_pathfm.training._data import Data, open_tiles
 from napari_pathfm.training._turn import Turn
-from napari_pathfm.training._views import Views, crop, masks, scanned, stained, views
+from napari_pathfm.training._views import (
+    Views,
+    crop,
+    masks,
+    scanned,
+    stained,
+    toned,
+    views,
+)
 
 
 def picture(path, grey, px=32):
@@ -154,6 +162,33 @@ def test_stains_move_densities_as_worked_out():
     got = stained(np.tile(pixel, (2, 2, 1)), Twice(), 1.0)[0, 0]
     wanted = 255 * 10 ** -(0.6 * haematoxylin)
     np.testing.assert_allclose(got, wanted, atol=1.5)
+
+
+def test_tone_multiplies_densities_and_dims_the_light():
+    class Once:
+        """Every normal number is one, every uniform one a half."""
+
+        def standard_normal(self, shape=None):
+            return 1.0 if shape is None else np.ones(shape)
+
+        def random(self, shape):
+            return np.full(shape, 0.5)
+
+    pixel = np.array([[[200, 100, 255]]], np.uint8)
+    got = toned(pixel, Once(), 0.4)[0, 0]
+    factor, light = np.exp(0.4 * 1.75), 1 - 0.1 * 0.4 * 0.5
+    wanted = 255 * light * (pixel[0, 0] / 255) ** factor
+    np.testing.assert_allclose(got, wanted, atol=0.5)
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(toned(pixel, rng, 0.0), pixel)
+
+
+def test_two_views_of_the_same_square_differ_by_what_scanners_do():
+    tile = np.random.default_rng(1).integers(0, 256, (96, 96, 3), np.uint8)
+    told = Views(global_px=48, locals=0, same=True, tone=0.3)
+    made = views(tile, np.random.default_rng(0), told)
+    np.testing.assert_array_equal(*made["clean"])
+    assert (made["global"][0] != made["global"][1]).any()
 
 
 def test_masks_hide_the_share_asked_for():

@@ -1,6 +1,6 @@
 """Simulated scanners and stainings, for those who have one slide of each tissue.
 
-The conditions vary what `training._augment` varies, but each is the same for all tiles
+The conditions vary what `training._views` varies, but each is the same for all tiles
 and has a name: stain densities in the haematoxylin-eosin-DAB space (Ruifrok and
 Johnston 2001), and what scanners differ in: focus, pixel size, tone and JPEG. The
 figures are our choice. They say which of two encoders minds such changes more; they

@@ -53,9 +53,10 @@ class Data:
         without suffix too).
     sites : str or None
         A CSV with the columns ``name`` and ``site``, by the same patterns.
-    site_by : {"folder", "tcga"}
-        Where the site stands if no CSV says: the folder's name, or the second part of
-        a TCGA barcode, which is the tissue source site.
+    site_by : {"folder", "tcga", "source"}
+        Where the site stands if no CSV says: the folder's name; the second part of a
+        TCGA barcode, which is the tissue source site; or each slide, and each folder of
+        pictures, by itself.
     balance : {"sites", "slides"}
         What is drawn first, each as often as any other.
     tile_px, mpp : int, float
@@ -75,7 +76,7 @@ class Data:
     tiles: tuple[str, ...] = ()
     held_out: tuple[str, ...] = ()
     sites: str | None = None
-    site_by: Literal["folder", "tcga"] = "folder"
+    site_by: Literal["folder", "tcga", "source"] = "folder"
     balance: Literal["sites", "slides"] = "sites"
     tile_px: Annotated[int, AtLeast(8)] = 224
     mpp: Annotated[float, AtLeast(0.01)] = 0.5

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_pathfm.training._data import Tiles
-    from napari_pathfm.training._encoder_config import DinoConfig, DistilConfig
+    from napari_pathfm.training._encoder_config import (
+        DinoConfig,
+        DistilConfig,
+        Heads,
+    )
     from napari_pathfm.training._turn import Turn
 
 
@@ -47,16 +51,17 @@ class EncoderRecipe(ABC):
         self._ranks = Ranks(torch.device("cpu"))
         self._judged: dict[str, Shown] = {}
 
-    def _networks(self) -> dict[str, nn.Module]:
+    def _student(self) -> Student:
         told = self._told
-        student = Student(
+        return Student(
             told.model,
             told.views.global_px,
             checkpointing=told.run.checkpointing,
         )
-        heads = told.heads
+
+    def _heads(self, heads: Heads) -> dict[str, nn.Module]:
+        told = self._told
         return {
-            "student": student,
             "cls_head": Head(
                 told.model.dim, heads.hidden, heads.bottleneck, heads.cls_prototypes
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
@@ -36,12 +36,20 @@ class TeacherTable:
     weights : str or None
         Folder or file of its weights, if not the catalogue's own.
     fitted : int
-        Tiles that the prototypes are found on, before the first step.
+        Tiles that prototypes and axes are found on, before the first step.
+    precision : {"fp32", "bf16"}
+        Of EfficientNet-Lite0's passes; an encoder has its own.
+    cls_axes, patch_axes : int
+        How many principal axes of its features the student is asked for, where the
+        losses ``pooled``, ``geometry`` and ``maps`` count.
     """
 
     encoder: str
     weights: str | None = None
     fitted: _Count = 4096
+    precision: Literal["fp32", "bf16"] = "fp32"
+    cls_axes: _Count = 256
+    patch_axes: _Count = 64
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,10 @@ class Losses:
     dino, ibot_hidden, ibot_seen, koleo : float
         Weights. iBOT counts patches that were hidden from the student, and those that
         were not.
+    pooled, maps, geometry, agree : float
+        Weights in a distillation: the teacher's features of tiles and of patches, how
+        alike tiles are to it, and that two views of a tile are alike (see
+        ``views.same``).
     hidden_share, hidden_ratio : float, (float, float)
         How many large crops have patches hidden, and which share of them.
     """
@@ -90,8 +102,22 @@ class Losses:
     ibot_hidden: _Weight = 1.0
     ibot_seen: _Weight = 0.0
     koleo: _Weight = 0.0
+    pooled: _Weight = 0.0
+    maps: _Weight = 0.0
+    geometry: _Weight = 0.0
+    agree: _Weight = 0.0
     hidden_share: _Share = 0.5
     hidden_ratio: tuple[float, float] = (0.1, 0.5)
+
+    @property
+    def by_prototypes(self) -> bool:
+        """Whether any loss asks for prototypes."""
+        return bool(self.dino or self.ibot_hidden or self.ibot_seen)
+
+    @property
+    def by_features(self) -> bool:
+        """Whether any asks for the teacher's features, or for agreement."""
+        return bool(self.pooled or self.maps or self.geometry or self.agree)
 
     def temperature(self, step: int) -> float:
         """Give the teacher's temperature at a step."""
@@ -110,20 +136,27 @@ class Losses:
 
 @dataclass(frozen=True)
 class DistilConfig:
-    """Config of ``encoder-distillation``."""
+    """Config of ``encoder-distillation``; without prototypes it has no `heads`."""
 
     run: Run
     optimiser: Optimiser
     data: Data
     model: Model
     teacher: TeacherTable
-    heads: Heads
+    heads: Heads | None = None
     losses: Losses = field(default_factory=Losses)
     views: Views = field(default_factory=Views)
     machine: Machine = field(default_factory=Machine)
 
     def problem(self) -> str | None:
         """Say what cannot be, as ``key: why``."""
+        if self.losses.by_prototypes and self.heads is None:
+            return (
+                "heads: say how many prototypes there are, or set losses.dino, "
+                "losses.ibot_hidden and losses.ibot_seen to 0"
+            )
+        if self.losses.agree and not self.views.same:
+            return "losses.agree: two views agree where they show the same: views.same"
         return _sides(self.views, self.model)
 
 
@@ -200,7 +233,7 @@ class Shower:
 
     def __init__(self, told: Views, losses: Losses, patch_px: int) -> None:
         self._views, self._losses = told, losses
-        self._side = told.global_px // patch_px
+        self.side = told.global_px // patch_px
 
     def draw(self, side: Side, turn: Turn) -> Shown:
         """Draw a turn's views, from reading threads where there are any."""
@@ -212,7 +245,7 @@ class Shower:
         """Views and masks of one tile."""
         losses = self._losses
         hidden = [
-            masks(rng, self._side, losses.hidden_share, losses.hidden_ratio)
+            masks(rng, self.side, losses.hidden_share, losses.hidden_ratio)
             for _ in range(2)
         ]
         return {**views(tile, rng, self._views), "hidden": np.stack(hidden)}

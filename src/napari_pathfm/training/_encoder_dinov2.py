@@ -52,7 +52,7 @@ class SelfTaught(EncoderRecipe):
     def __init__(self, config: DinoConfig, tiles: Tiles) -> None:
         super().__init__(config, tiles)
         self._config = config
-        networks = self._networks()
+        networks = {"student": self._student(), **self._heads(config.heads)}
         networks["teacher"] = _Still(
             {name: copy.deepcopy(networks[name]) for name in _PARTS}
         )

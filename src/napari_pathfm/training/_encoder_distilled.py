@@ -1,5 +1,7 @@
 """An encoder by distillation from a frozen one, with DINO and iBOT (H0-mini's kind).
 
+Or by its features, which less data and time suffice for (`_regression`).
+
 Published of H0-mini are teacher, student and the two objectives (Filiot et al. 2025).
 A teacher's prototype heads are not published with its weights. Our choice: prototypes
 are the centres of a spherical k-means of the teacher's own centred tokens on training
@@ -23,6 +25,7 @@ from napari_pathfm.training._encoder_base import EncoderRecipe
 from napari_pathfm.training._prototypes import dino, entropy, ibot, sinkhorn
 from napari_pathfm.training._ranks import Ranks
 from napari_pathfm.training._recipe import Group, Phase, grouped
+from napari_pathfm.training._regression import Axes, feature_losses
 from napari_pathfm.training._teachers import open_teacher
 from napari_pathfm.training._turn import JUDGING, Turn
 from napari_pathfm.training._views import crop
@@ -49,7 +52,10 @@ def build(config: DistilConfig, root: Path) -> Distilled:
     tiles = open_tiles(config.data, root, config.machine.workers)
     device = choose_device(config.machine.device)
     told = config.teacher
-    return Distilled(config, tiles, open_teacher(told.encoder, told.weights, device))
+    teacher = open_teacher(
+        told.encoder, told.weights, device, lower=told.precision == "bf16"
+    )
+    return Distilled(config, tiles, teacher)
 
 
 class Distilled(EncoderRecipe):
@@ -65,21 +71,30 @@ class Distilled(EncoderRecipe):
         Who is asked.
     """
 
-    averages = ("student", "cls_head", "patch_head")
-
     def __init__(self, config: DistilConfig, tiles: Tiles, teacher: Teacher) -> None:
         super().__init__(config, tiles)
         self._config, self._teacher = config, teacher
         cls_dim, patch_dim = teacher.dims
-        networks = self._networks()
-        networks["cls_targets"] = Targets(cls_dim, config.heads.cls_prototypes)
-        networks["patch_targets"] = Targets(patch_dim, config.heads.patch_prototypes)
-        self.module = nn.ModuleDict(networks)
+        networks: dict[str, nn.Module] = {"student": self._student()}
+        learnt: dict[str, nn.Module] = {}
+        if config.heads is not None:
+            heads = config.heads
+            learnt |= self._heads(heads)
+            networks["cls_targets"] = Targets(cls_dim, heads.cls_prototypes)
+            networks["patch_targets"] = Targets(patch_dim, heads.patch_prototypes)
+        if config.losses.by_features:
+            asked, dim = config.teacher, config.model.dim
+            learnt["cls_words"] = nn.Linear(dim, asked.cls_axes)
+            learnt["patch_words"] = nn.Linear(dim, asked.patch_axes)
+            networks["cls_axes"] = Axes(cls_dim, asked.cls_axes)
+            networks["patch_axes"] = Axes(patch_dim, asked.patch_axes)
+        self.averages = ("student", *learnt)
+        self.module = nn.ModuleDict({**networks, **learnt})
         self._fit()
 
     def _fit(self) -> None:
-        """Find the prototypes; they are part of the state."""
-        config = self._config
+        """Find prototypes and axes; they are part of the state."""
+        config, module = self._config, self.module
         parts = max(config.teacher.fitted // _AT_ONCE, 1)
         turn = Turn(config.run.seed, JUDGING, config.teacher.fitted, parts=parts)
         rng = np.random.default_rng(config.run.seed)
@@ -95,19 +110,26 @@ class Distilled(EncoderRecipe):
             cls.append(pooled.float())
             patches.append(flat[:, some.tolist()].flatten(0, 1).float())
             turn = turn.following()
-        self.module["cls_targets"].fit(torch.cat(cls), rng, "heads.cls_prototypes")
-        self.module["patch_targets"].fit(
-            torch.cat(patches), rng, "heads.patch_prototypes"
-        )
+        if config.heads is not None:
+            module["cls_targets"].fit(torch.cat(cls), rng, "heads.cls_prototypes")
+            module["patch_targets"].fit(
+                torch.cat(patches), rng, "heads.patch_prototypes"
+            )
+        if config.losses.by_features:
+            module["cls_axes"].fit(torch.cat(cls), "teacher.cls_axes")
+            module["patch_axes"].fit(torch.cat(patches), "teacher.patch_axes")
 
     def phases(self) -> tuple[Phase, ...]:
         """One; the heads' prototypes may wait."""
-        heads = self.module["cls_head"], self.module["patch_head"]
-        groups = [
-            *grouped(self.module["student"], heads[0].mlp, heads[1].mlp),
-            Group([h.prototypes for h in heads], frozen=self._config.heads.frozen),
-        ]
-        return (Phase("all", self._config.optimiser, groups),)
+        module, heads = self.module, self._config.heads
+        learnt, last = [module["student"]], []
+        if heads is not None:
+            both = module["cls_head"], module["patch_head"]
+            learnt += [head.mlp for head in both]
+            last = [Group([h.prototypes for h in both], frozen=heads.frozen)]
+        if self._config.losses.by_features:
+            learnt += [module["cls_words"], module["patch_words"]]
+        return (Phase("all", self._config.optimiser, [*grouped(*learnt), *last]),)
 
     def after_step(self, step: int) -> None:
         """Nothing follows: the teacher stays as it is."""
@@ -115,26 +137,65 @@ class Distilled(EncoderRecipe):
     def _compare(
         self, module: Any, shown: Shown, step: int, ranks: Ranks
     ) -> dict[str, Tensor]:
-        told, temperature = self._config.losses, self._config.losses.temperature(step)
-        student = module["student"]
-        hidden = self._hidden(shown)
-        cls, patches = student(self._images(shown.large), hidden)
+        told, student = self._config.losses, module["student"]
+        hidden, kept = self._hidden(shown), self._kept(module.training, shown)
+        cls, patches = student(self._images(shown.large), hidden, kept)
         with torch.no_grad():
-            pooled, maps = self._teacher.look(shown.clean)
-            side = round(patches.shape[1] ** 0.5)
-            tokens = _on_grid(maps.float(), side)
+            pooled, maps = self._looked(shown)
+            tokens = _on_grid(maps.float(), self._shower.side)
+        if kept is not None:
+            hidden, tokens = hidden[:, kept], tokens[:, kept]
+        losses: dict[str, Tensor] = {}
+        if told.by_prototypes:
+            losses |= self._by_prototypes(
+                module, shown, (cls, patches), (pooled, tokens), hidden, step, ranks
+            )
+        if told.by_features:
+            losses |= feature_losses(module, cls, patches, pooled, tokens, told)
+        return losses
+
+    def _kept(self, training: bool, shown: Shown) -> Tensor | None:
+        """Draw which patches this step's student is given; None for all."""
+        low, high = self._config.views.kept
+        if not training or low == high == 1:
+            return None
+        count = shown.hidden.shape[1]
+        share = low + (high - low) * float(torch.rand(()))
+        return torch.randperm(count)[: max(round(count * share), 1)].sort().values
+
+    def _looked(self, shown: Shown) -> tuple[Tensor, Tensor]:
+        """Ask the teacher, once for two views of the same."""
+        if not self._config.views.same:
+            return self._teacher.look(shown.clean)
+        seen = self._teacher.look(shown.clean[: len(shown.clean) // 2])
+        return torch.cat([seen[0], seen[0]]), torch.cat([seen[1], seen[1]])
+
+    def _by_prototypes(
+        self,
+        module: Any,
+        shown: Shown,
+        said: tuple[Tensor, Tensor],
+        seen: tuple[Tensor, Tensor],
+        hidden: Tensor,
+        step: int,
+        ranks: Ranks,
+    ) -> dict[str, Tensor]:
+        """DINO and iBOT, of what student and teacher make of tiles and of patches."""
+        told, temperature = self._config.losses, self._config.losses.temperature(step)
+        (cls, patches), (pooled, tokens) = said, seen
+        with torch.no_grad():
             wanted = sinkhorn(module["cls_targets"](pooled), temperature, ranks)
             scores = module["patch_targets"](tokens).flatten(0, 1)
             wanted_patches = sinkhorn(scores, temperature, ranks)
             wanted_patches = wanted_patches.view(*tokens.shape[:2], -1)
-        said = list(module["cls_head"](cls).chunk(2))
+        views = list(module["cls_head"](cls).chunk(2))
         if count := self._config.views.locals:
-            small, _ = student(self._images(shown.small))
-            said += module["cls_head"](small).chunk(count)
+            small, _ = module["student"](self._images(shown.small))
+            views += module["cls_head"](small).chunk(count)
         scored = module["patch_head"](patches)
         sharp = told.student_temperature
         both = list(wanted.chunk(2))
-        losses = {"dino": told.dino * dino(said, both, sharp, same=True)}
+        losses = {"dino": told.dino * dino(views, both, sharp, same=True)}
         for name, weight, chosen in (
             ("ibot_hidden", told.ibot_hidden, hidden),
             ("ibot_seen", told.ibot_seen, ~hidden),
@@ -147,8 +208,8 @@ class Distilled(EncoderRecipe):
     def figures(self, averaged: Any, side: str) -> dict[str, float]:
         """As of every encoder; and DINO's floor, the entropy of what is wanted."""
         figures = super().figures(averaged, side)
-        if not figures:
-            return {}
+        if not figures or not self._config.losses.by_prototypes:
+            return figures
         pooled, _ = self._teacher.look(self._judged[side].clean)
         temperature = self._config.losses.temperature(self._config.run.steps)
         scores = averaged["cls_targets"](pooled)

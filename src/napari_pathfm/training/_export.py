@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from safetensors.torch import load_file, save_file
+from napari_pathfm.errors import PathfmError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
 
-#: Weight file, the run that made it, and the part of the run's module that is kept.
+#: The weight files, and the runs (folders) that make them.
 PARTS = (
-    ("encoder.safetensors", "encoder", "vit."),
-    ("autoencoder.safetensors", "autoencoder", ""),
-    ("denoiser.safetensors", "generator", "unet."),
+    ("encoder.safetensors", "encoder"),
+    ("autoencoder.safetensors", "autoencoder"),
+    ("denoiser.safetensors", "generator"),
 )
 
 
@@ -24,23 +24,33 @@ def export_bundled(runs: Path, out: Path) -> list[Path]:
     """Write the half-precision weight files of every finished run below ``runs``.
 
     Half precision halves the wheel; the loaders compute in single precision. Running
-    statistics stay in single precision, since they reach beyond half's detail.
+    statistics stay in single precision, since they reach beyond half's detail. The
+    header keeps the run's provenance.
+
+    Raises
+    ------
+    PathfmError
+        If no run has left weights there.
     """
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
     written = []
-    out.mkdir(parents=True, exist_ok=True)
-    for name, run, prefix in PARTS:
-        averaged = runs / run / "averaged.safetensors"
-        if not averaged.is_file():
+    for name, run in PARTS:
+        made = runs / run / name
+        if not made.is_file():
             continue
-        kept = {
-            key.removeprefix(prefix): _halved(key, value)
-            for key, value in load_file(averaged).items()
-            if key.startswith(prefix)
-        }
+        with safe_open(made, "pt") as file:
+            told = file.metadata()
+        kept = {key: _halved(key, value) for key, value in load_file(made).items()}
+        out.mkdir(parents=True, exist_ok=True)
         part = out / f"{name}.part"
-        save_file(kept, part, metadata={"format": "pt", "recipe": run})
+        save_file(kept, part, metadata=told)
         os.replace(part, out / name)
         written.append(out / name)
+    if not written:
+        folders = ", ".join(run for _, run in PARTS)
+        raise PathfmError(f"{runs} holds no run with weights in {folders}")
     return written
 
 

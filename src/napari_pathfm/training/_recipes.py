@@ -49,7 +49,7 @@ class Entry:
 
 RECIPES = {
     "encoder-distillation": Entry(
-        "an encoder that learns what a frozen one sees (DINO and iBOT)",
+        "an encoder that learns what a frozen one sees (DINO and iBOT, or features)",
         "_encoder_distilled",
         "_encoder_config.DistilConfig",
         "build",
@@ -70,21 +70,6 @@ RECIPES = {
         "a generator: a latent flow aligned with an encoder, by REPA-E",
         "_repae_config",
         "GeneratorConfig",
-        "generator",
-    ),
-    "bundled-encoder": Entry(
-        "the bundled encoder, from EfficientNet-Lite0's features",
-        "_bundled",
-        "BundledConfig",
-        "encoder",
-    ),
-    "bundled-autoencoder": Entry(
-        "the bundled autoencoder", "_bundled", "BundledConfig", "autoencoder"
-    ),
-    "bundled-generator": Entry(
-        "the bundled denoiser, on the two before",
-        "_bundled",
-        "BundledConfig",
         "generator",
     ),
 }

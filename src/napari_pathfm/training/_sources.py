@@ -40,7 +40,8 @@ def _slides(data: Data, root: Path) -> list[Place]:
         if not paths:
             raise PathfmError(f"data.slides: {root / pattern} matches no file")
         for path in paths:
-            site = _site(sites, path.stem, data, path.parent.name)
+            own = path.stem if data.site_by == "source" else path.parent.name
+            site = _site(sites, path.stem, data, own)
             found.append(WholeSlide(path, path.stem, path.stem, site, opened))
     return found
 
@@ -86,7 +87,7 @@ def _site(sites: dict[str, str], name: str, data: Data, folder: str) -> str:
             if fnmatchcase(name, pattern):
                 return site
         raise PathfmError(f"data.sites: {data.sites} has no site for {name}")
-    if data.site_by == "folder":
+    if data.site_by != "tcga":
         return folder
     project, _, rest = Path(name).name.partition("-")
     if project != "TCGA" or not rest:

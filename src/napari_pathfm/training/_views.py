@@ -37,9 +37,18 @@ class Views:
         Small crops of a tile; large ones are two.
     global_scale, local_scale : (float, float)
         Range of a crop's share of the tile's area.
+    same : bool
+        Whether the second large crop is the first again, differently changed.
+    kept : (float, float)
+        Range of the share of patches that the student is given in a step; dropped ones
+        cost nothing (Li et al. 2023). In distillation only.
     stain : float
         Standard deviation of the factor of each stain's density; its shift has a tenth
         (Tellez et al. 2018).
+    tone : float
+        Standard deviation of the logarithm of a factor of all densities; each colour
+        has three quarters of it once more, and the light up to a tenth of it less. As
+        scanners render the same stain from deep to pale, and redder or bluer.
     blur, jpeg, resample : float
         How many of the views are blurred, go through JPEG, or are scaled down and up
         again as by a coarser scanner; 0 to 1.
@@ -50,14 +59,17 @@ class Views:
     locals: Annotated[int, AtLeast(0)] = 8
     global_scale: tuple[float, float] = (0.32, 1.0)
     local_scale: tuple[float, float] = (0.05, 0.32)
+    same: bool = False
+    kept: tuple[float, float] = (1.0, 1.0)
     stain: Annotated[float, AtLeast(0)] = 0.12
+    tone: Annotated[float, AtLeast(0)] = 0.0
     blur: Annotated[float, Between(0, 1)] = 0.2
     jpeg: Annotated[float, Between(0, 1)] = 0.2
     resample: Annotated[float, Between(0, 1)] = 0.2
 
     def problem(self) -> str | None:
         """Say what cannot be, as ``key: why``."""
-        for name in ("global_scale", "local_scale"):
+        for name in ("global_scale", "local_scale", "kept"):
             low, high = getattr(self, name)
             if not 0 < low <= high <= 1:
                 return f"{name}: {low} to {high} is no range within 0 and 1"
@@ -75,7 +87,10 @@ def views(
         ``clean`` uint8 ``(2, g, g, 3)``, two large crops as they are; ``global``, the
         same as a scanner would have them; ``local`` ``(locals, l, l, 3)``, likewise.
     """
-    large = [crop(tile, rng, told.global_px, told.global_scale) for _ in range(2)]
+    large = [crop(tile, rng, told.global_px, told.global_scale)]
+    large += (
+        large if told.same else [crop(tile, rng, told.global_px, told.global_scale)]
+    )
     small = [
         crop(tile, rng, told.local_px, told.local_scale) for _ in range(told.locals)
     ]
@@ -109,7 +124,7 @@ def scanned(
     view: NDArray[np.uint8], rng: np.random.Generator, told: Views
 ) -> NDArray[np.uint8]:
     """Change a view as stains and scanners differ; pixels stay in their places."""
-    view = stained(view, rng, told.stain)
+    view = toned(stained(view, rng, told.stain), rng, told.tone)
     if rng.random() < told.blur:
         radius = float(rng.uniform(0.3, 1.2))
         soft = Image.fromarray(view).filter(ImageFilter.GaussianBlur(radius))
@@ -138,6 +153,24 @@ def stained(
         np.uint8
     )
     return pixels
+
+
+def toned(
+    view: NDArray[np.uint8], rng: np.random.Generator, sigma: float
+) -> NDArray[np.uint8]:
+    """Render a view as a scanner of another response would.
+
+    Densities are multiplied, colour by colour, and the light is dimmed; per colour this
+    is a curve from pixel to pixel, so a table of 256 values says all.
+    """
+    if sigma == 0:
+        return view
+    factor = np.exp(sigma * (rng.standard_normal() + 0.75 * rng.standard_normal(3)))
+    light = 1 - 0.1 * sigma * rng.random(3)
+    levels = np.maximum(np.arange(256), 1)[:, None] / 255
+    table = np.clip(np.rint(255 * light * levels**factor), 0, 255).astype(np.uint8)
+    toned: NDArray[np.uint8] = table[view, np.arange(3)]
+    return toned
 
 
 def masks(

@@ -107,7 +107,10 @@ class Student(nn.Module):
         self.register_buffer("std", torch.tensor(model.std).view(1, 3, 1, 1))
 
     def forward(
-        self, images: Tensor, hidden: Tensor | None = None
+        self,
+        images: Tensor,
+        hidden: Tensor | None = None,
+        kept: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Look at images.
 
@@ -117,18 +120,25 @@ class Student(nn.Module):
             ``(n, 3, px, px)`` in 0..1; px is a multiple of the patch.
         hidden : Tensor, optional
             bool ``(n, t)``: patches that the mask token stands for.
+        kept : Tensor, optional
+            Which patches, the same of all images; the rest is left out.
 
         Returns
         -------
         cls, patches : Tensor
-            ``(n, D)`` and ``(n, t, D)``, after the final norm.
+            ``(n, D)`` and ``(n, t, D)``, after the final norm; of the patches those
+            that were kept.
         """
         vit = self.vit
         tokens = vit.patch_embed((images - self.mean) / self.std)  # (n, h, w, D)
         if hidden is not None:
             where = hidden.view(*tokens.shape[:3], 1)
             tokens = torch.where(where, self.mask_token.to(tokens.dtype), tokens)
-        tokens = vit.norm_pre(vit.patch_drop(vit._pos_embed(tokens)))
+        tokens = vit._pos_embed(tokens)
+        if kept is not None:
+            first, rest = tokens[:, : self._prefix], tokens[:, self._prefix :]
+            tokens = torch.cat([first, rest[:, kept]], 1)
+        tokens = vit.norm_pre(vit.patch_drop(tokens))
         for block in vit.blocks:
             if self._checkpointing and torch.is_grad_enabled():
                 tokens = checkpoint(block, tokens, use_reentrant=False)

@@ -1,0 +1,103 @@
+"""Features in the place of prototypes: each loss against NumPy, and the recipe."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_pathfm.errors import PathfmError
+from napari_pathfm.training._encoder_config import Losses
+from napari_pathfm.training._regression import (
+    Axes,
+    agreement,
+    feature_losses,
+    geometry,
+    unlike,
+)
+
+
+def numbers(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def tensor(x):
+    return torch.from_numpy(x).float()
+
+
+def test_axes_are_the_principal_ones_halfway_to_equal_spread():
+    tokens = numbers(200, 5) * [9, 4, 1, 0.25, 0.01] + 3
+    axes = Axes(5, 3)
+    axes.fit(tensor(tokens), "key")
+    said = axes(tensor(tokens)).double().numpy()
+    centred = tokens - tokens.mean(0)
+    _, s, v = np.linalg.svd(centred, full_matrices=False)
+    spread = s[:3] / np.sqrt(len(tokens))
+    wanted = centred @ v[:3].T / np.sqrt(spread)
+    np.testing.assert_allclose(np.abs(said), np.abs(wanted), rtol=2e-3, atol=2e-3)
+    # What is left of each axis is the root of its spread.
+    np.testing.assert_allclose(said.std(0), np.sqrt(spread), rtol=1e-3)
+    again = Axes(5, 3)
+    again.fit(tensor(-centred), "key")
+    # Signs do not depend on those of the tokens.
+    torch.testing.assert_close(again.axes, axes.axes, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (9, 2)])
+def test_too_many_axes_are_refused(shape):
+    with pytest.raises(PathfmError, match=r"teacher\.cls_axes: 3 axes cannot be found"):
+        Axes(shape[1], 3).fit(torch.zeros(shape), "teacher.cls_axes")
+
+
+def test_unlike_is_one_minus_the_cosine():
+    a, b = numbers(4, 3, 6), numbers(4, 3, 6, seed=1)
+    wanted = 1 - (unit(a) * unit(b)).sum(-1).mean()
+    assert float(unlike(tensor(a), tensor(b))) == pytest.approx(wanted, abs=1e-5)
+    assert float(unlike(tensor(a), tensor(3 * a))) == pytest.approx(0, abs=1e-5)
+
+
+def test_geometry_compares_cosines_between_tiles():
+    a, b = numbers(5, 7), numbers(5, 3, seed=1)
+    wanted = ((unit(a) @ unit(a).T - unit(b) @ unit(b).T) ** 2).mean()
+    assert float(geometry(tensor(a), tensor(b))) == pytest.approx(wanted, abs=1e-5)
+    turned = a @ np.linalg.qr(numbers(7, 7, seed=2))[0]
+    assert float(geometry(tensor(a), tensor(turned))) == pytest.approx(0, abs=1e-6)
+
+
+def test_agreement_is_infonce_in_both_directions():
+    a, b = numbers(4, 8), numbers(4, 8, seed=1)
+    scores = unit(a) @ unit(b).T / 0.1
+
+    def direction(s):
+        top = s.max(1, keepdims=True)
+        total = top[:, 0] + np.log(np.exp(s - top).sum(1))
+        return (total - np.diag(s)).mean()
+
+    wanted = (direction(scores) + direction(scores.T)) / 2
+    assert float(agreement(tensor(a), tensor(b))) == pytest.approx(wanted, abs=1e-4)
+    apart = tensor(np.eye(4))
+    assert float(agreement(apart, apart)) < 2e-4 * 3 < float(agreement(apart, -apart))
+
+
+def test_only_losses_with_a_weight_are_computed():
+    module = torch.nn.ModuleDict(
+        {
+            "cls_axes": Axes(6, 2),
+            "patch_axes": Axes(5, 2),
+            "cls_words": torch.nn.Linear(4, 2),
+            "patch_words": torch.nn.Linear(4, 2),
+        }
+    )
+    said = torch.randn(6, 4), torch.randn(6, 9, 4)
+    seen = torch.randn(6, 6), torch.randn(6, 9, 5)
+    for names in (("pooled",), ("maps", "agree"), ("geometry",)):
+        told = Losses(**dict.fromkeys(names, 2.0))
+        found = feature_losses(module, *said, *seen, told)
+        assert set(found) == set(names)
+    once = feature_losses(module, *said, *seen, Losses(agree=1.0))["agree"]
+    twice = feature_losses(module, *said, *seen, Losses(agree=2.0))["agree"]
+    torch.testing.assert_close(twice, 2 * once)
