@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from published_generator import publish
 from safetensors.torch import save_file
 
 from napari_pathfm.errors import WeightsError
@@ -136,3 +137,18 @@ def test_the_preferences_say_what_computes(monkeypatch):
         lambda group, key: {("computing", "engine"): "openvino"}.get((group, key), ""),
     )
     assert Models().encoder("bundled").engine == "openvino"
+
+
+def test_a_generator_of_ones_own_is_offered():
+    from napari.utils.notifications import notification_manager
+
+    folder = Path(os.environ["NAPARI_PATHFM_CONFIG"]) / "generators"
+    publish(folder / "mine", "mine")
+    (folder / "empty").mkdir()
+    notification_manager.records.clear()
+    models = Models()
+    assert models.generator_choices()[-1].title == "Made here"
+    assert models.generator_spec("mine").folder == folder / "mine"
+    assert models.generator("mine").spec.name == "mine"
+    (said,) = [r.message for r in notification_manager.records]
+    assert "left out" in said

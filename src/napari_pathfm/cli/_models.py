@@ -104,13 +104,14 @@ def _machine(options: argparse.Namespace) -> int:
 def _catalogue() -> list[tuple[str, ModelSpec]]:
     """Give every model; what cannot be read of a person's own is said on stderr."""
     from napari_pathfm.encoders import known_encoders
-    from napari_pathfm.generators import GENERATORS
+    from napari_pathfm.generators import known_generators
 
-    known, refused = known_encoders()
-    for error in refused.values():
+    encoders, refused = known_encoders()
+    generators, refused_too = known_generators()
+    for error in (*refused.values(), *refused_too.values()):
         print(f"napari-pathfm: left out: {error}", file=sys.stderr)
-    found: list[tuple[str, ModelSpec]] = [("encoder", s) for s in known.values()]
-    return found + [("generator", s) for s in GENERATORS.values()]
+    found: list[tuple[str, ModelSpec]] = [("encoder", s) for s in encoders.values()]
+    return found + [("generator", s) for s in generators.values()]
 
 
 def _named(name: str, kind: str | None) -> list[tuple[str, ModelSpec]]:

@@ -9,6 +9,7 @@ from napari_pathfm.generators._area import (
 from napari_pathfm.generators._catalogue import (
     GENERATORS,
     generator_spec,
+    known_generators,
     load_generator,
 )
 from napari_pathfm.generators._flow import LatentFlow
@@ -34,5 +35,6 @@ __all__ = [
     "condition_hash",
     "generate_area",
     "generator_spec",
+    "known_generators",
     "load_generator",
 ]

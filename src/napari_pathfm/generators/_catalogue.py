@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_pathfm.encoders import known_precision
-from napari_pathfm.errors import PathfmError
+from napari_pathfm.errors import PathfmError, SpecError
 from napari_pathfm.generators._bundled import BUNDLED, BundledGenerator
 from napari_pathfm.generators._cytosyn import CYTOSYN, CytoSyn
 from napari_pathfm.generators._folder import (
+    DESCRIPTION,
     FolderGenerator,
     FolderSpec,
     is_generator_folder,
@@ -28,6 +29,49 @@ GENERATORS: dict[str, GeneratorSpec] = {
 }
 
 
+def known_generators() -> tuple[dict[str, GeneratorSpec], dict[Path, SpecError]]:
+    """Give every generator that has a name here, and the folders that were refused.
+
+    Returns
+    -------
+    known : dict of GeneratorSpec
+        The catalogue, and after it what the folders in ``generators`` of the person's
+        settings (`weights.config_folder`) describe.
+    refused : dict of SpecError
+        Why a folder there holds none.
+    """
+    known: dict[str, GeneratorSpec] = dict(GENERATORS)
+    refused: dict[Path, SpecError] = {}
+    for folder in sorted((config_folder() / "generators").glob("*")):
+        if not folder.is_dir() or folder.name.startswith("."):
+            continue
+        try:
+            known[folder.name] = _own(folder)
+        except SpecError as error:
+            refused[folder] = error
+    return known, refused
+
+
+def _own(folder: Path) -> FolderSpec:
+    """Read a folder of the settings, whose name is the generator's.
+
+    Raises
+    ------
+    SpecError
+        If it describes none, or one of another name.
+    """
+    spec = read_folder_spec(folder)
+    if spec.name in GENERATORS:
+        raise SpecError(
+            f"{folder}: {spec.name} is a generator of the catalogue: change the name "
+            f"in its {DESCRIPTION}, and the folder's"
+        )
+    if spec.name != folder.name:
+        # Images state the name, and are to be traced back by it.
+        raise SpecError(f"{folder} is called {spec.name} inside: rename the folder")
+    return spec
+
+
 def generator_spec(name: str | Path) -> GeneratorSpec:
     """Look a generator up.
 
@@ -42,15 +86,16 @@ def generator_spec(name: str | Path) -> GeneratorSpec:
     UnknownModelError
         Naming the generators there are.
     SpecError
-        If the folder describes none.
+        If the folder describes none, or is called otherwise than what it holds.
     """
     if name not in GENERATORS:
         if is_generator_folder(name):
             return read_folder_spec(name)
         own = config_folder() / "generators" / name
         if own.is_dir():
-            return read_folder_spec(own)
-    return spec_by_name(GENERATORS, str(name), "generator")
+            return _own(own)
+    known = GENERATORS if name in GENERATORS else known_generators()[0]
+    return spec_by_name(known, str(name), "generator")
 
 
 def load_generator(

@@ -66,6 +66,7 @@ class Models:
         self._encoders: dict[str, Encoder] = {}
         self._generators: dict[str, Generator] = {}
         self._known: dict[str, EncoderSpec] = {}
+        self._known_generators: dict[str, GeneratorSpec] = {}
 
     def prepare(self) -> None:
         """Import what the first click on a slide will need; in a worker only."""
@@ -97,16 +98,22 @@ class Models:
             return "bundled"
 
     def generator_choices(self) -> list[Choice]:
-        """List the generators of the catalogue."""
-        from napari_pathfm.generators import GENERATORS
-
-        return [_choice(spec, spec.tile_px * spec.mpp) for spec in GENERATORS.values()]
+        """List the generators: the catalogue, and the person's own after it."""
+        specs = self._generator_specs().values()
+        return [_choice(spec, spec.tile_px * spec.mpp) for spec in specs]
 
     def generator_spec(self, name: str) -> GeneratorSpec | None:
-        """Give a generator's facts, or None where the catalogue has no such name."""
-        from napari_pathfm.generators import GENERATORS
+        """Give a generator's facts, or None where there is no such name."""
+        return self._generator_specs().get(name)
 
-        return GENERATORS.get(name)
+    def _generator_specs(self) -> dict[str, GeneratorSpec]:
+        from napari_pathfm.generators import known_generators
+
+        if not self._known_generators:
+            self._known_generators, refused = known_generators()
+            for error in refused.values():
+                notify("warning", f"left out: {error}")
+        return self._known_generators
 
     def encoder_spec(self, name: str) -> EncoderSpec:
         """Give an encoder's facts, without loading it."""
