@@ -21,7 +21,7 @@ from napari_pathfm.evaluation import Head, save_head
 from napari_pathfm.evaluation._abmil import Abmil
 from napari_pathfm.viewer._imports import import_models
 from napari_pathfm.viewer._metadata import entry, layers_of
-from napari_pathfm.viewer.session import SUFFIX, Models, Prompt, Session, _virtual
+from napari_pathfm.viewer.session import SUFFIX, Models, Prompt, Session, _virtual_queue
 from napari_pathfm.viewer.session._script_code import Items, Step, call
 from napari_pathfm.viewer.session._script_section import ScriptSection
 
@@ -249,7 +249,7 @@ def test_all_that_is_made_has_its_call(session, models, monkeypatch):
 
     monkeypatch.setattr(models, "twin", area)
     monkeypatch.setattr(models, "extend", area)
-    monkeypatch.setattr(_virtual, "in_view", lambda *_: None)
+    monkeypatch.setattr(_virtual_queue, "in_view", lambda *_: None)
     session.prompt(session.current.world(LANDMARK[0] + 90, LANDMARK[1] + 90))
     session.prompt(session.current.world(4.5 * TILE, 2.5 * TILE))
     synthesis = session.synthesis
