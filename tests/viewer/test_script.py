@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
+from replay import replay
 
 from conftest import LANDMARK, TILE
 from napari_pathfm.encoders import load_encoder
@@ -25,25 +23,8 @@ from napari_pathfm.viewer.session import SUFFIX, Models, Prompt, Session, _virtu
 from napari_pathfm.viewer.session._script_code import Items, Step, call
 from napari_pathfm.viewer.session._script_section import ScriptSection
 
-WITHOUT_NAPARI = Path(__file__).parents[1] / "without_napari"
-
-
-def replay(session, script: str, folder: Path) -> dict[str, str]:
-    """Run a script where napari cannot be imported, with all stores made anew."""
-    stores = str(session.script.stores)
-    assert stores in script
-    path = folder / "script.py"
-    path.write_text(script.replace(stores, str(folder / "stores")))
-    ran = subprocess.run(
-        [sys.executable, str(path)],
-        env=os.environ | {"PYTHONPATH": str(WITHOUT_NAPARI)},
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr + script
-    return dict(line.rsplit(": ", 1) for line in ran.stdout.splitlines())
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
