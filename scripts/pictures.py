@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from PIL import Image
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 WINDOW = (1280, 800)
 MOST_BYTES = 300_000
-PATIENCE_S = 500
+PATIENCE_S = 1800
 
 # Places of the slide, in level-0 pixels.
 EPIDERMIS = (1200.0, 1900.0)
@@ -32,9 +33,12 @@ STROKES = {  # from, to
 REPAIR = (1150, 1850, 90, 70)
 TWIN = (900, 1500, 600, 600)
 FIELD = (900, 1400, 400, 500)
+WALK = "1200,2000", "1010,1300"
+STEERED = "1010,1300"
+TOWARDS = "1200,2000", "1000,1200"  # like, unlike
 
 
-def store(pixels: np.ndarray, name: str) -> None:
+def store(pixels: np.ndarray, name: str, folder: Path) -> None:
     """Write a picture as PNG of few colours, as small as the guide wants it."""
     image = Image.fromarray(np.asarray(pixels)[..., :3])
     for width, colours in (
@@ -56,7 +60,7 @@ def store(pixels: np.ndarray, name: str) -> None:
             break
     else:
         raise SystemExit(f"{name}.png has {buffer.tell()} bytes: show less")
-    path = IMAGES / f"{name}.png"
+    path = folder / f"{name}.png"
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(buffer.getvalue())
     os.replace(part, path)
@@ -74,13 +78,23 @@ def settle(seconds: float = 0.2) -> None:
 
 
 class Window:
-    """The window on a slide, with the panel docked."""
+    """The window on a slide, with the panel docked.
 
-    def __init__(self, slide: Path) -> None:
+    Parameters
+    ----------
+    slide : Path
+    folder : Path
+        For the pictures.
+    quick : bool
+        Whether one step has to do where tissue is made.
+    """
+
+    def __init__(self, slide: Path, folder: Path, quick: bool) -> None:
         import napari
 
         from napari_pathfm.viewer.__main__ import PANEL, PLUGIN
 
+        self.folder, self.quick = folder, quick
         self.viewer = napari.Viewer()
         self.viewer.window.resize(*WINDOW)
         self.viewer.open(slide, plugin=PLUGIN)
@@ -89,6 +103,14 @@ class Window:
         self.state = self.session.current
         settle(1)
         self.viewer.reset_view()
+        self.sample("paper")
+
+    def sample(self, preset: str) -> None:
+        """Choose how tissue is sampled."""
+        self.session.synthesis.preset = preset
+        if self.quick:
+            self.session.synthesis.steps = 1
+            self.session.synthesis.changed.emit()
 
     def wait(self, finished) -> None:
         """Let it work until something is finished; complain of what went wrong."""
@@ -122,7 +144,23 @@ class Window:
     def shot(self, name: str) -> None:
         """Keep a picture of the whole window."""
         settle(1)
-        store(self.viewer.screenshot(canvas_only=False, flash=False), name)
+        pixels = self.viewer.screenshot(canvas_only=False, flash=False)
+        store(pixels, name, self.folder)
+
+    def strip(self, name: str, *options: str) -> None:
+        """Keep the strip of frames that the shell's `generate` makes."""
+        from napari_pathfm.cli import main
+
+        if self.quick:
+            options = (*options, "--steps", "1")
+        with tempfile.TemporaryDirectory() as folder:
+            path = str(self.state.slide.path)
+            with redirect_stdout(sys.stderr):
+                failed = main(["generate", path, *options, "--out", folder])
+            if failed:
+                raise SystemExit(f"generate {' '.join(options)} gave no strip")
+            (made,) = Path(folder).glob("*_strip.png")
+            store(np.asarray(Image.open(made).convert("RGB")), name, self.folder)
 
     def draw(self, work, box) -> None:
         """Draw a rectangle for a button that asks for one, and press it again."""
@@ -140,7 +178,25 @@ class Window:
             if layer is not self.state.layer:
                 self.viewer.layers.remove(layer)
         self.viewer.layers.selection.active = self.state.layer
+        self.sample("paper")
         settle()
+
+    def label(self) -> None:
+        """Paint two classes, two strokes each, and wait for the classifier."""
+        session, chosen = self.session, self.session.classes.list
+        # One tile beside the other is too few for strokes this short.
+        session.similarity.overlap = 2
+        for number, (name, strokes) in enumerate(STROKES.items()):
+            if number == len(chosen):
+                chosen.add()
+                chosen.rename(number, name)
+            layer = session.classes.brush.make_layer(self.state)
+            for start, end in strokes:
+                for at in np.linspace(start, end, 12):
+                    layer.paint(layer.world_to_data(self.state.world(*at)), number + 1)
+        session.classes.paint()
+        self.wait(lambda: session.classes.answer and session.classes.answer.validation)
+        self.wait(lambda: not session.classes.job.running)
 
 
 def slide(window: Window) -> None:
@@ -179,7 +235,7 @@ def synthetic(window: Window) -> None:
     window.scroll(window.panel.synthesis)
     window.shot("synthetic")
     session.compare.toggle_side_by_side()
-    window.look(box, 0.25)
+    window.look(box, 0.35)
     window.shot("compare")
     session.compare.toggle_side_by_side()
     session.fidelity.begin()
@@ -194,17 +250,7 @@ def classes(window: Window) -> None:
     """Two classes, two strokes each."""
     session = window.session
     window.viewer.reset_view()
-    chosen = session.classes.list
-    for number, (name, strokes) in enumerate(STROKES.items()):
-        chosen.add()
-        chosen.rename(number, name)
-        layer = session.classes.brush.make_layer(window.state)
-        for start, end in strokes:
-            for at in np.linspace(start, end, 12):
-                layer.paint(layer.world_to_data(window.state.world(*at)), number + 1)
-    session.classes.paint()
-    window.wait(lambda: session.classes.answer and session.classes.answer.validation)
-    window.wait(lambda: not session.classes.job.running)
+    window.label()
     window.scroll(window.panel.classes)
     window.shot("classes")
     session.classes.paint(False)
@@ -222,22 +268,74 @@ def repair(window: Window) -> None:
 
 def twin(window: Window) -> None:
     """A region once more."""
-    window.session.synthesis.preset = "fast"
+    window.sample("fast")
     window.draw(window.session.twins, TWIN)
     window.look(window.session.synthesis.result.box, 0.7)
+    window.scroll(window.panel.synthesis)
     window.shot("twin")
     window.clear()
 
 
 def extend(window: Window) -> None:
     """A field carried on."""
+    window.sample("fast")
     window.draw(window.session.extensions, FIELD)
     window.look(window.session.synthesis.result.box, 0.7)
+    window.scroll(window.panel.synthesis)
     window.shot("extend")
     window.clear()
 
 
-SCENES = (slide, heatmap, synthetic, classes, repair, twin, extend)
+def virtual(window: Window) -> None:
+    """The whole slide once more."""
+    made = window.session.virtual
+    # All of the slide, between its name above and the minimap below.
+    width, height = window.state.slide.dimensions
+    window.look((0, -0.07 * height, width, 1.34 * height), 1.55)
+    window.sample("fast")
+    made.begin()
+    window.wait(lambda: not made.running)
+    if made.layer is None or made.too_far:
+        raise SystemExit(window.session.message or "the slide is too far away")
+    window.scroll(window.panel.synthesis)
+    window.shot("virtual")
+    window.clear()
+
+
+def walk(window: Window) -> None:
+    """From epidermis to dermis."""
+    start, end = WALK
+    window.strip("walk", "--at", start, "--to", end, "--frames", "7")
+
+
+def steered(window: Window) -> None:
+    """Dermis steered towards epidermis, and what a classifier says of each step."""
+    window.label()
+    with tempfile.TemporaryDirectory() as folder:
+        few = Path(folder) / "few.json"
+        window.session.classes.save(few)
+        window.session.classes.paint(False)
+        like, unlike = TOWARDS
+        window.strip(
+            "steered",
+            *("--at", STEERED, "--steer", str(few), "--towards", "epidermis"),
+            *("--like", like, "--unlike", unlike, "--frames", "6"),
+        )
+    window.clear()
+
+
+SCENES = (
+    slide,
+    heatmap,
+    synthetic,
+    classes,
+    repair,
+    twin,
+    extend,
+    virtual,
+    walk,
+    steered,
+)
 
 
 def main() -> int:
@@ -245,7 +343,15 @@ def main() -> int:
     names = [scene.__name__ for scene in SCENES]
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", metavar="NAME", help=", ".join(names))
+    parser.add_argument(
+        "--quick",
+        type=Path,
+        metavar="FOLDER",
+        help="one step where tissue is made, and the pictures to FOLDER: does it work?",
+    )
     options = parser.parse_args()
+    images = options.quick or IMAGES
+    images.mkdir(parents=True, exist_ok=True)
     unknown = set(options.only) - {*names}
     if unknown:
         parser.error(f"no such picture: {', '.join(sorted(unknown))}")
@@ -263,7 +369,7 @@ def main() -> int:
             one for one in SCENES if not options.only or one.__name__ in options.only
         ]
         if scenes:
-            window = Window(path)
+            window = Window(path, images, options.quick is not None)
             for scene in scenes:
                 scene(window)
             window.viewer.close()

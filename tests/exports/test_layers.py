@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +16,6 @@ from napari_pathfm.exports._layer_place import layer_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 MPP = 0.2525
 UM = {"units": ("um", "um")}
@@ -204,6 +205,79 @@ def test_labels_of_a_coarse_grid_cover_their_tiles() -> None:
     labels = np.array([[0, 1], [0, 0]])
     region = _geometry((labels, attributes, "labels"))
     assert region.bounds == pytest.approx((336, 40, 560, 264), abs=1e-3)
+
+
+def _ids(*layers: Any) -> list[str]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "out.geojson"
+        export_layers_geojson(layers, path)
+        return [str(found.id) for found in read_geojson(path)]
+
+
+def _areas(labels: Any, **changes: Any) -> Any:
+    ours = {"version": 1, "kind": "classes", "mpp": MPP, "fingerprint": "ab12"}
+    ours |= {"classes": {"Tumor": [200, 0, 0], "Stroma": [150, 200, 150]}} | changes
+    attributes = _slide_attributes(name="Areas", metadata={"napari_pathfm": ours})
+    return labels, attributes, "labels"
+
+
+def test_areas_of_classes_are_the_same_objects_in_every_export(tmp_path: Path) -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[2:6, 2:6], labels[10:15, 10:15], labels[18, 18] = 1, 2, 3
+    layer = _areas(labels)
+    path = tmp_path / "areas.geojson"
+    export_layers_geojson([layer], path)
+    found = read_geojson(path)
+    told = [(item.classification, item.color, item.name) for item in found]
+    assert told == [
+        ("Tumor", (200, 0, 0), None),
+        ("Stroma", (150, 200, 150), None),
+        (None, None, "Areas 3"),
+    ]
+    ids = [item.id for item in found]
+    assert len(set(ids)) == 3
+    assert _ids(layer) == ids
+    # A border that moves, a new name, another number or colour: the same area.
+    edited = labels.copy()
+    edited[6, 2:6] = 1
+    assert _ids(_areas(edited)) == ids
+    layer[1]["name"] = "mine"
+    assert _ids(layer) == ids
+    turned = np.array([0, 2, 1, 3], np.uint8)[labels]
+    others = {"Stroma": [1, 2, 3], "Tumor": [4, 5, 6]}
+    assert _ids(_areas(turned, classes=others)) == [ids[1], ids[0], ids[2]]
+    # Another class, slide, or layer of the slide: another object.
+    renamed = {"Cancer": [200, 0, 0], "Stroma": [150, 200, 150]}
+    first, *rest = _ids(_areas(labels, classes=renamed))
+    assert first not in ids
+    assert rest == ids[1:]
+    assert not set(ids) & set(_ids(_areas(labels, fingerprint="cd34")))
+    assert not set(ids) & set(_ids(_areas(labels, kind="labels")))
+    # A copy beside it does not take its ids away, and has its own for good.
+    both = _ids(_areas(labels), _areas(edited))
+    assert both[:3] == ids
+    assert len(set(both)) == 6
+    assert _ids(_areas(labels), _areas(labels)) == both
+
+
+def test_what_no_slide_is_known_of_goes_by_its_outline() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[2:6, 2:6] = 1
+    unknown = _areas(labels, fingerprint=None)
+    assert _ids(unknown) == _ids(unknown)
+    edited = labels.copy()
+    edited[6, 2:6] = 1
+    assert _ids(unknown) != _ids(_areas(edited, fingerprint=None))
+    drawn = ([BORDERS, BORDERS + 50, BORDERS], _slide_attributes(), "shapes")
+    first, second, third = _ids(drawn)
+    assert len({first, second, third}) == 3
+    assert _ids(drawn) == [first, second, third]
+    # One that is moved or deleted does not change the others'.
+    assert _ids((drawn[0][1:], drawn[1], "shapes")) == [second, first]
+    moved = ([BORDERS + 1, BORDERS + 50], drawn[1], "shapes")
+    assert _ids(moved)[1] == second
+    points = (np.array([[1.0, 2.0], [3.0, 4.0]]), _slide_attributes(), "points")
+    assert _ids(points) == _ids(points)
 
 
 def test_mpp_is_never_guessed() -> None:

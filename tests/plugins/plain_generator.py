@@ -1,4 +1,4 @@
-"""A generator whose network is a formula: areas in milliseconds."""
+"""A generator whose network is a formula: tiles and areas in milliseconds."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ class PlainGenerator:
             downsample=8,
             device=torch.device("cpu"),
         )
+
+    def generate(self, condition, **asked):
+        from napari_pathfm.generators._flow_generator import FlowGenerator
+
+        whole = FlowGenerator(self.spec, self.revision, self.flow())
+        return whole.generate(condition, **asked)
 
     def _velocity(self, x, t, condition, drop):
         self.passes += len(x)

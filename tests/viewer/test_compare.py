@@ -50,6 +50,10 @@ def test_side_by_side_and_blink_in_the_window(window):
     # A cell with everything else, and one with it alone.
     assert cells[1] == [layer]
     assert len(cells[0]) == len(viewer.layers) - 1
+    # Its name is not cut off by the cell's border.
+    size = layer.name_overlay.font_size
+    assert 6 <= size < 10
+    assert 0.9 * size * len(layer.name) < viewer.canvas.size[1] / 2
     # What comes and goes does not move it.
     other = viewer.add_points([[10, 10]])
     assert in_cells(viewer)[1] == [layer]
@@ -57,11 +61,19 @@ def test_side_by_side_and_blink_in_the_window(window):
     assert in_cells(viewer)[1] == [layer]
     row.beside.click()
     assert not viewer.canvas.grid.enabled
+    assert layer.name_overlay.font_size == 10
     window.key(Qt.Key.Key_B)
     assert not layer.visible
     row.blink.click()
     assert layer.visible
     row.difference.click()
     window.until(lambda: window.layer("difference") is not None)
+    figures = panel.synthesis.cosines
+    assert figures.isVisibleTo(panel)
     viewer.layers.remove(layer)
     assert not row.isVisibleTo(panel)
+    # What is said of it goes with it, and comes back with it.
+    assert not figures.isVisibleTo(panel)
+    assert session.synthesis.result is None
+    viewer.layers.append(layer)
+    assert figures.isVisibleTo(panel)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from conftest import LANDMARK, TILE
+from conftest import LANDMARK, TILE, draw
 from napari_pathfm.viewer._metadata import layers_of
-from napari_pathfm.viewer.session import Session, _history
+from napari_pathfm.viewer.session import Session, _history, _label_bands
+from napari_pathfm.viewer.session._label_bands import LabelBands
 
 ON_LANDMARK = (LANDMARK[0] + 100.0, LANDMARK[1] + 90.0)
 ON_PINK = (4.5 * TILE, 2.5 * TILE)
@@ -211,6 +212,80 @@ def test_any_sequence_is_undone_and_redone_whole(session, seed):
         session.history.redo()
         assert seen(session) == state
     assert seen(session) == end
+
+
+@pytest.fixture
+def packed(monkeypatch):
+    """Hear of every band of labels that is packed: a list of arrays' bytes."""
+    found, pack = [], _label_bands._packed
+
+    def packing(rows):
+        found.append(rows.copy())
+        return pack(rows)
+
+    monkeypatch.setattr(_label_bands, "_packed", packing)
+    return found
+
+
+def test_labels_that_nobody_has_touched_are_not_packed(
+    session, packed, tmp_path, open_layer
+):
+    first = session.current
+    session.classes.list.add("Tumour")
+    paint(session, 1, ((2, 6), (3, 9)))
+    open_layer(session.viewer, draw(tmp_path / "second.tif", 0.4))
+    assert session.current is not first
+    paint(session, 1, ((1, 3), (20, 22)))
+    packed.clear()
+    looked = []
+    look = LabelBands.look
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            LabelBands, "look", lambda own, x: (looked.append(x), look(own, x))
+        )
+        paint(session, 1, ((3, 5), (20, 22)))
+        click(session, ON_PINK)
+        session.classes.list.recolor(0, (1, 2, 3))
+    (rows,) = packed
+    own = session.classes.brush.layer(session.current).data
+    np.testing.assert_array_equal(rows, own[:64])
+    # Nor compared with what they were.
+    assert {labels.shape for labels in looked} == {own.shape}
+    before = seen(session), session.classes.brush.layer(first).data.copy()
+    while session.history.undoes:
+        session.history.undo()
+    assert not session.classes.brush.layer(session.current).data.any()
+    while session.history.redoes:
+        session.history.redo()
+    assert seen(session) == before[0]
+    np.testing.assert_array_equal(session.classes.brush.layer(first).data, before[1])
+
+
+def test_a_stroke_packs_the_rows_that_it_went_over(packed):
+    bands, labels = LabelBands(), np.zeros((1000, 700), np.uint8)
+    bands.look(labels)
+    assert bands.packed is None
+    assert not packed
+    labels[100:180, 5:9] = 2
+    bands.look(labels)
+    first = bands.packed
+    assert [len(rows) for rows in packed] == [64, 64]
+    labels[999, 0] = 1
+    bands.look(labels)
+    assert [len(rows) for rows in packed] == [64, 64, 1000 % 64]
+    second = bands.packed
+    assert first != second
+    np.testing.assert_array_equal(second.unpack(), labels)
+    assert first.unpack()[999, 0] == 0
+    labels[999, 0] = 0
+    bands.look(labels)
+    assert bands.packed == first
+    assert len(packed) == 3
+    # Other cells, and other numbers in them, are another thing altogether.
+    wide = np.ones((70, 3), np.int32)
+    bands.look(wide)
+    assert bands.packed.unpack().dtype == np.int32
+    np.testing.assert_array_equal(bands.packed.unpack(), wide)
 
 
 def test_old_steps_are_let_go(session):

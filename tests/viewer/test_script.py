@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import tifffile
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
+from replay import replay
 
 from conftest import LANDMARK, TILE
 from napari_pathfm.encoders import load_encoder
@@ -21,29 +19,12 @@ from napari_pathfm.evaluation import Head, save_head
 from napari_pathfm.evaluation._abmil import Abmil
 from napari_pathfm.viewer._imports import import_models
 from napari_pathfm.viewer._metadata import entry, layers_of
-from napari_pathfm.viewer.session import SUFFIX, Models, Prompt, Session, _virtual
+from napari_pathfm.viewer.session import SUFFIX, Models, Prompt, Session, _virtual_queue
 from napari_pathfm.viewer.session._script_code import Items, Step, call
 from napari_pathfm.viewer.session._script_section import ScriptSection
 
-WITHOUT_NAPARI = Path(__file__).parents[1] / "without_napari"
-
-
-def replay(session, script: str, folder: Path) -> dict[str, str]:
-    """Run a script where napari cannot be imported, with all stores made anew."""
-    stores = str(session.script.stores)
-    assert stores in script
-    path = folder / "script.py"
-    path.write_text(script.replace(stores, str(folder / "stores")))
-    ran = subprocess.run(
-        [sys.executable, str(path)],
-        env=os.environ | {"PYTHONPATH": str(WITHOUT_NAPARI)},
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr + script
-    return dict(line.rsplit(": ", 1) for line in ran.stdout.splitlines())
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -136,7 +117,7 @@ def head_file(tmp_path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, object]:
-    """What the files of a folder say, but for the moment and the id of the writing."""
+    """What the files of a folder say, but for the id that OME has of each writing."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -144,9 +125,6 @@ def contents(folder: Path) -> dict[str, object]:
             with tifffile.TiffFile(path) as tif:
                 told = re.sub(r'UUID="[^"]*"', "", tif.ome_metadata or "")
                 found[name] = told, [page.asarray().tobytes() for page in tif.pages]
-        elif path.suffix == ".geojson":
-            # Outlines of classes get an id of chance.
-            found[name] = re.sub(r'"id":"[^"]*"', "", path.read_text())
         elif path.is_file():
             found[name] = path.read_bytes()
     return found
@@ -249,7 +227,7 @@ def test_all_that_is_made_has_its_call(session, models, monkeypatch):
 
     monkeypatch.setattr(models, "twin", area)
     monkeypatch.setattr(models, "extend", area)
-    monkeypatch.setattr(_virtual, "in_view", lambda *_: None)
+    monkeypatch.setattr(_virtual_queue, "in_view", lambda *_: None)
     session.prompt(session.current.world(LANDMARK[0] + 90, LANDMARK[1] + 90))
     session.prompt(session.current.world(4.5 * TILE, 2.5 * TILE))
     synthesis = session.synthesis

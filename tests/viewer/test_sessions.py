@@ -140,6 +140,40 @@ def test_objects_keep_their_ids(session, other, tmp_path):
             assert same.equals_exact(shapely.normalize(two.geometry), 0.01)
 
 
+def test_areas_and_drawings_have_the_same_ids_after_a_session(session, other, tmp_path):
+    def ids(own):
+        layers, path = own.viewer.layers, tmp_path / "out.geojson"
+        layers.selection = {
+            layer
+            for layer in layers
+            if kind_of(layer) in ("slide", "labels") or layer.name.startswith("mine")
+        }
+        layers.save(str(path), selected=True, plugin="napari-pathfm")
+        return {one.id: one.classification for one in read_geojson(path)}
+
+    for name in ("Tumour", "Stroma"):
+        session.classes.list.add(name)
+    labels = session.classes.brush.make_layer(session.current)
+    labels.data_setitem((np.array([3, 3, 9]), np.array([4, 5, 9])), [1, 1, 2])
+    slide = session.current.layer
+    square = np.array([[9.5, 19.5], [9.5, 99.5], [49.5, 99.5], [49.5, 19.5]])
+    session.viewer.add_shapes(
+        [square], name="mine", scale=slide.scale, units=slide.units
+    )
+    before = ids(session)
+    assert sorted(map(str, before.values())) == ["None", "Stroma", "Tumour"]
+    assert ids(session) == before
+    path = tmp_path / f"work{SUFFIX}"
+    session.save(path)
+    again = other()
+    again.restore(path)
+    assert ids(again) == before
+    # Some more of the same class is the same area.
+    labels = again.classes.brush.layer(again.current)
+    labels.data_setitem((np.array([3]), np.array([6])), 1)
+    assert ids(again) == before
+
+
 def test_a_moved_slide_is_found_by_its_fingerprint(session, other, tmp_path):
     home, away = tmp_path / "home", tmp_path / "away"
     home.mkdir()

@@ -6,8 +6,8 @@ import threading
 
 import numpy as np
 import pytest
-from fakes import FakeModels
 from plain_generator import PlainGenerator
+from plain_models import PlainModels
 
 from conftest import TILE
 from napari_pathfm.synthesis import Chunk
@@ -26,14 +26,6 @@ class SlowGenerator(PlainGenerator):
     def _velocity(self, x, t, condition, drop):
         self.gate.wait(20)
         return super()._velocity(x, t, condition, drop)
-
-
-class PlainModels(FakeModels):
-    """A generator whose inside can be had."""
-
-    def __init__(self, generator=None) -> None:
-        super().__init__()
-        self.fake_generator = generator or PlainGenerator()
 
 
 @pytest.fixture
@@ -177,11 +169,11 @@ def test_what_leaves_the_view_is_dropped(slow, window):
     look(session, 300, 300, 6)
     window.panel.synthesis.regions.virtual.click()
     window.qtbot.waitUntil(lambda: session.virtual.layer is not None, timeout=20_000)
-    first = session.virtual._visible(session.virtual._open)[0]
+    first = session.virtual.in_view()[0]
     look(session, 1100, 1000, 6)
     slow.gate.set()
     window.qtbot.waitUntil(lambda: not session.virtual.running, timeout=20_000)
     assert not session.virtual._open.levels.has(first)
-    there = session.virtual._visible(session.virtual._open)[0]
+    there = session.virtual.in_view()[0]
     assert there != first
     assert session.virtual._open.levels.has(there)

@@ -28,6 +28,7 @@ from napari_pathfm.exports._layer_place import (
 from napari_pathfm.exports._layer_shapes import shape_geometry
 from napari_pathfm.exports._layer_table import LayerTable
 from napari_pathfm.exports._objects import QuPathObjects
+from napari_pathfm.exports._stable_ids import StableIds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -83,22 +84,29 @@ def export_layers_geojson(
         sizes = {known_mpp(attributes) for _, attributes, _ in layers} - {None}
         mpp = sizes.pop() if len(sizes) == 1 else None
     layers = [layer for layer in layers if not _is_background(layer)]
+    ids = StableIds()
     if any(layer_store(attributes) for _, attributes, _ in layers):
-        return write_objects(path, _together(layers, mpp))
+        return write_objects(path, _together(layers, mpp, ids))
     return write_geojson(
         path,
-        (feature for layer in layers for feature in layer_features(layer, mpp=mpp)),
+        (
+            feature
+            for layer in layers
+            for feature in layer_features(layer, mpp=mpp, ids=ids)
+        ),
     )
 
 
-def _together(layers: Iterable[LayerTuple], mpp: float | None) -> QuPathObjects:
+def _together(
+    layers: Iterable[LayerTuple], mpp: float | None, ids: StableIds
+) -> QuPathObjects:
     """Join the objects of several layers: one tree, and each id once."""
     objects = QuPathObjects()
     parents: dict[str, str] = {}
     for layer in layers:
         store = layer_store(layer[1])
         if store is None:
-            for feature in layer_features(layer, mpp=mpp):
+            for feature in layer_features(layer, mpp=mpp, ids=ids):
                 properties = feature.pop("properties")
                 objects.append(parse_feature(feature, properties, None))
             continue
@@ -107,8 +115,11 @@ def _together(layers: Iterable[LayerTuple], mpp: float | None) -> QuPathObjects:
         parents |= store.parents
     places: dict[str, int] = {}
     for index, found in enumerate(objects):
-        if found.id and places.setdefault(found.id, index) != index:
-            objects[index] = replace(found, id=None)
+        id = found.id
+        while id is None or places.setdefault(id, index) != index:
+            id = ids.drawn(found.geometry)
+        if id != found.id:
+            objects[index] = replace(found, id=id)
     for id, parent in parents.items():
         # A child whose parent was deleted stands alone.
         if id in places and parent in places:
@@ -117,7 +128,9 @@ def _together(layers: Iterable[LayerTuple], mpp: float | None) -> QuPathObjects:
     return objects
 
 
-def layer_features(layer: LayerTuple, *, mpp: float | None = None) -> Iterator[Feature]:
+def layer_features(
+    layer: LayerTuple, *, mpp: float | None = None, ids: StableIds | None = None
+) -> Iterator[Feature]:
     """Yield the objects of one layer as QuPath features.
 
     Parameters
@@ -125,13 +138,16 @@ def layer_features(layer: LayerTuple, *, mpp: float | None = None) -> Iterator[F
     layer : (data, attributes, type)
         ``shapes``: polygon, rectangle, ellipse (128 points, and marked as an ellipse
         where it stays one with upright axes), path, line. ``points``: one Point each.
-        ``labels``: one annotation per label, along the pixels' borders. ``image``: a
+        ``labels``: one annotation per label, along the pixels' borders, of the class
+        that the layer's metadata has at that number. ``image``: a
         heatmap's cells as tiles; a synthetic image's region.
         Classes come from the features table's column ``class``, ``classification`` or
         ``role`` (``like`` and ``unlike``), names and ids from ``name`` and ``id``.
         Numbers in other columns are measurements, text is metadata.
     mpp : float, optional
         Micrometres per level-0 pixel; goes before the one in the layer's metadata.
+    ids : StableIds, optional
+        What several layers of one export share, so that no id is given twice.
 
     Yields
     ------
@@ -147,14 +163,17 @@ def layer_features(layer: LayerTuple, *, mpp: float | None = None) -> Iterator[F
         Its units or its transform are not those of a slide.
     """
     data, attributes, kind = layer
+    ids = StableIds() if ids is None else ids
     if layer_store(attributes) is not None:
-        yield from (found.to_feature() for found in layer_objects(layer, mpp=mpp))
+        for found in layer_objects(layer, mpp=mpp):
+            id = found.id or ids.drawn(found.geometry)
+            yield replace(found, id=id).to_feature()
     elif kind == "shapes":
-        yield from _shapes(data, attributes, mpp)
+        yield from _shapes(data, attributes, mpp, ids)
     elif kind == "points":
-        yield from _points(data, attributes, mpp)
+        yield from _points(data, attributes, mpp, ids)
     elif kind == "labels":
-        yield from _labels(data, attributes, mpp)
+        yield from _labels(data, attributes, mpp, ids)
     elif kind == "image":
         yield from image_features(data, attributes, mpp)
     else:
@@ -171,7 +190,7 @@ def _is_background(layer: LayerTuple) -> bool:
 
 
 def _shapes(
-    data: Any, attributes: Mapping[str, Any], mpp: float | None
+    data: Any, attributes: Mapping[str, Any], mpp: float | None, ids: StableIds
 ) -> Iterator[Feature]:
     kinds = attributes.get("shape_type", "rectangle")
     if isinstance(data, tuple) and len(data) == 2 and isinstance(data[1], (str, list)):
@@ -183,14 +202,14 @@ def _shapes(
     if not shapes:
         return
     place = layer_place(attributes, shapes[0].shape[1], mpp=mpp)
-    table = LayerTable(attributes, len(shapes))
+    table = LayerTable(attributes, len(shapes), ids)
     for row, (vertices, kind) in enumerate(zip(shapes, map(str, kinds), strict=True)):
         geometry, ellipse = shape_geometry(vertices, kind, place)
         yield table.feature(row, geometry, ellipse=ellipse)
 
 
 def _points(
-    data: Any, attributes: Mapping[str, Any], mpp: float | None
+    data: Any, attributes: Mapping[str, Any], mpp: float | None, ids: StableIds
 ) -> Iterator[Feature]:
     import shapely
 
@@ -198,13 +217,13 @@ def _points(
     if not points.size:
         return
     place = layer_place(attributes, points.shape[1], mpp=mpp)
-    table = LayerTable(attributes, len(points))
+    table = LayerTable(attributes, len(points), ids)
     for row, point in enumerate(place.level0(points)):
         yield table.feature(row, shapely.Point(point))
 
 
 def _labels(
-    data: Any, attributes: Mapping[str, Any], mpp: float | None
+    data: Any, attributes: Mapping[str, Any], mpp: float | None, ids: StableIds
 ) -> Iterator[Feature]:
     import shapely
 
@@ -216,7 +235,7 @@ def _labels(
             "of moderate size; export a coarser level."
         )
     place = layer_place(attributes, 2, mpp=mpp)
-    table = LayerTable(attributes, None)
+    table = LayerTable(attributes, None, ids)
     for value, region in _regions(np.asarray(level)):
         outline = shapely.transform(region, place.level0)
         yield table.feature(value, outline, name=f"{name} {value}")

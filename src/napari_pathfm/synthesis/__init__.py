@@ -20,8 +20,8 @@ from napari_pathfm.synthesis._trust import Likeness, Trust, trust
 from napari_pathfm.synthesis._twin import OVERLAP, Twin, twin
 from napari_pathfm.synthesis._vary import Variation, vary
 from napari_pathfm.synthesis._verify import Verification, verify
-from napari_pathfm.synthesis._virtual import GLASS, VirtualSlide
-from napari_pathfm.synthesis._virtual_layout import Chunk
+from napari_pathfm.synthesis._virtual import VirtualSlide
+from napari_pathfm.synthesis._virtual_layout import GLASS, Chunk
 from napari_pathfm.synthesis._virtual_levels import halved
 from napari_pathfm.synthesis._walk import FRAMES, Walk, walk
 

@@ -23,7 +23,13 @@ from napari_pathfm.generators import (
 )
 from napari_pathfm.synthesis._lattice import lattice_of
 from napari_pathfm.synthesis._virtual_conditions import StoredConditions
-from napari_pathfm.synthesis._virtual_layout import CHUNK, MARGIN, Chunk, ChunkLayout
+from napari_pathfm.synthesis._virtual_layout import (
+    CHUNK,
+    GLASS,
+    MARGIN,
+    Chunk,
+    ChunkLayout,
+)
 
 if TYPE_CHECKING:
     import dask.array as da
@@ -38,8 +44,6 @@ if TYPE_CHECKING:
 
 #: A pyramid's last level is at most this wide and high.
 COARSEST = 1024
-#: What stands where there is no tissue.
-GLASS = 243
 
 
 class VirtualSlide(ChunkLayout):
@@ -156,26 +160,6 @@ class VirtualSlide(ChunkLayout):
         if files is not None:
             self._files = files.of(self.provenance)
 
-    def plan(
-        self,
-        rows: NDArray[np.floating[Any]],
-        columns: NDArray[np.floating[Any]],
-        tissue: tuple[int, int, int],
-    ) -> NDArray[np.uint8]:
-        """Draw where there is tissue to be made, uint8 ``(rows, columns, 3)``.
-
-        Parameters
-        ----------
-        rows, columns : ndarray
-            Places in pixels, from the slide's corner.
-        tissue : (int, int, int)
-            Its colour.
-        """
-        drawing = np.full((len(rows), len(columns), 3), GLASS, np.uint8)
-        there = self._conditions.tissue(columns * self.stride, rows * self.stride)
-        drawing[there] = tissue
-        return drawing
-
     def kept(self, chunk: Chunk) -> NDArray[np.uint8] | None:
         """Give a chunk if it is glass or was made before, and None otherwise."""
         if self.is_glass(chunk):
@@ -290,37 +274,17 @@ class VirtualSlide(ChunkLayout):
         return pyramid_of(self, part, coarsest)
 
     def _made(self, chunk: Chunk, on_step: OnStep | None) -> NDArray[np.uint8]:
-        windows = self._windows(chunk, MARGIN)
-        first_row = min(row for row, _ in windows)
-        first_column = min(column for _, column in windows)
-        step, lattice = self._step, self._lattice
-        starts = [
-            ((r - first_row) * step, (c - first_column) * step) for r, c in windows
-        ]
-        area = tuple(max(s[axis] for s in starts) + lattice.side for axis in (0, 1))
-        told = [self._told(window) for window in windows]
+        area = self.area(chunk)
         image = generate_area(
             self._generator,
-            (area[0], area[1]),
-            starts,
-            np.stack([row for row in told if row is not None]),
-            place=(first_row * step, first_column * step),
+            area.shape,
+            area.starts,
+            area.conditions,
+            place=area.place,
             on_step=on_step,
             **self._asked,
         )
-        high, wide = self.size_of(chunk)
-        pixels = np.full((high, wide, 3), GLASS, np.uint8)
-        top = (first_row - chunk.row * CHUNK) * step * lattice.px
-        left = (first_column - chunk.column * CHUNK) * step * lattice.px
-        r0, c0 = max(0, top), max(0, left)
-        inside = (slice(r0 - top, high - top), slice(c0 - left, wide - left))
-        part = image.pixels[inside]
-        covered = np.zeros(image.pixels.shape[:2], bool)
-        for r, c in (np.array(starts) * lattice.px).tolist():
-            covered[r : r + lattice.tile_px, c : c + lattice.tile_px] = True
-        place = pixels[r0 : r0 + part.shape[0], c0 : c0 + part.shape[1]]
-        place[covered[inside]] = part[covered[inside]]
-        return pixels
+        return self.cut(chunk, area, image.pixels)
 
 
 def _software() -> str:

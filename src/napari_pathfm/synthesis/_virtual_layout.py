@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_pathfm.errors import PathfmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_pathfm.generators import Provenance
@@ -27,6 +28,8 @@ STRIDE = 0.75
 CHUNK = 3
 #: Rings of windows around those that touch a chunk: they are made with it and go.
 MARGIN = 1
+#: What stands where there is no tissue.
+GLASS = 243
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,28 @@ class Chunk:
 
     row: int
     column: int
+
+
+@dataclass(frozen=True)
+class ChunkArea:
+    """What is generated for a chunk, in latent cells: more than the chunk.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    starts : list of (int, int)
+        Of the windows, within it.
+    conditions : ndarray
+        float32, a row a window.
+    place : (int, int)
+        Of its corner, from the slide's.
+    """
+
+    shape: tuple[int, int]
+    starts: list[tuple[int, int]]
+    conditions: NDArray[np.float32]
+    place: tuple[int, int]
 
 
 class ChunkLayout:
@@ -95,6 +120,26 @@ class ChunkLayout:
             found = self._glass[chunk] = not self._windows(chunk, 0)
         return found
 
+    def plan(
+        self,
+        rows: NDArray[np.floating[Any]],
+        columns: NDArray[np.floating[Any]],
+        tissue: tuple[int, int, int],
+    ) -> NDArray[np.uint8]:
+        """Draw where there is tissue to be made, uint8 ``(rows, columns, 3)``.
+
+        Parameters
+        ----------
+        rows, columns : ndarray
+            Places in pixels, from the slide's corner.
+        tissue : (int, int, int)
+            Its colour.
+        """
+        drawing = np.full((len(rows), len(columns), 3), GLASS, np.uint8)
+        there = self._conditions.tissue(columns * self.stride, rows * self.stride)
+        drawing[there] = tissue
+        return drawing
+
     def part(self, box: Box) -> tuple[int, int, int, int]:
         """Give the pixels that hold a level-0 box: ``(x, y, width, height)``."""
         x, y, width, height = box
@@ -113,6 +158,40 @@ class ChunkLayout:
             for row in range(y // side, (y + height - 1) // side + 1)
             for column in range(x // side, (x + width - 1) // side + 1)
         ]
+
+    def area(self, chunk: Chunk) -> ChunkArea:
+        """Lay out the windows that a chunk with tissue is made from."""
+        windows = self._windows(chunk, MARGIN)
+        first = [min(window[axis] for window in windows) for axis in (0, 1)]
+        step, side = self._step, self._lattice.side
+        starts = [((r - first[0]) * step, (c - first[1]) * step) for r, c in windows]
+        rows, columns = (max(s[axis] for s in starts) + side for axis in (0, 1))
+        told = [self._told(window) for window in windows]
+        return ChunkArea(
+            (rows, columns),
+            starts,
+            np.stack([row for row in told if row is not None]),
+            (first[0] * step, first[1] * step),
+        )
+
+    def cut(
+        self, chunk: Chunk, area: ChunkArea, made: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Cut a chunk out of its area's pixels; where no window lies is glass."""
+        lattice, step = self._lattice, self._step
+        high, wide = self.size_of(chunk)
+        pixels = np.full((high, wide, 3), GLASS, np.uint8)
+        top = (area.place[0] - chunk.row * CHUNK * step) * lattice.px
+        left = (area.place[1] - chunk.column * CHUNK * step) * lattice.px
+        r0, c0 = max(0, top), max(0, left)
+        inside = (slice(r0 - top, high - top), slice(c0 - left, wide - left))
+        part = made[inside]
+        covered = np.zeros(made.shape[:2], bool)
+        for r, c in (np.array(area.starts) * lattice.px).tolist():
+            covered[r : r + lattice.tile_px, c : c + lattice.tile_px] = True
+        place = pixels[r0 : r0 + part.shape[0], c0 : c0 + part.shape[1]]
+        place[covered[inside]] = part[covered[inside]]
+        return pixels
 
     def _windows(self, chunk: Chunk, margin: int) -> list[tuple[int, int]]:
         """Numbers of the windows on tissue that a chunk is made from, row by row.

@@ -43,6 +43,7 @@ class CompareRow(QWidget):
         self.blink.clicked.connect(lambda: compare.blink())
         self.difference.clicked.connect(lambda: compare.difference())
         compare.changed.connect(self.refresh)
+        session.synthesis.changed.connect(self.refresh)
         for event in self._events():
             event.connect(self.refresh)
         self.refresh()
@@ -58,6 +59,7 @@ class CompareRow(QWidget):
     def shut(self) -> None:
         """Hear no more of the session and the viewer."""
         self._session.compare.changed.disconnect(self.refresh)
+        self._session.synthesis.changed.disconnect(self.refresh)
         for event in self._events():
             event.disconnect(self.refresh)
 

@@ -75,6 +75,10 @@ class Brush:
             self._watch(layer, state)
         return layer
 
+    def is_unsettled(self, layer: Labels) -> bool:
+        """Whether a layer may have been painted on, and nobody has looked yet."""
+        return layer in self._waiting
+
     @property
     def in_hand(self) -> bool:
         """Whether a stroke on the canvas would paint."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_pathfm.heatmaps import LabelledTiles
 from napari_pathfm.slides import grid_transform
-from napari_pathfm.viewer._metadata import entry, entry_for, layers_of
+from napari_pathfm.viewer._metadata import KEY, entry, entry_for, layers_of
 from napari_pathfm.viewer.session._slide_layers import add_layer
 
 if TYPE_CHECKING:
@@ -60,13 +60,14 @@ def make_labels_layer(
 
 
 def color_classes(layer: Labels, classes: tuple[TissueClass, ...]) -> None:
-    """Give each class's number its colour."""
+    """Give each class's number its colour, and its name where the layer is written."""
     from napari.utils.colormaps import DirectLabelColormap
 
     colors: dict[int | None, Any] = {None: "transparent", 0: "transparent"}
     for number, one in enumerate(classes, 1):
         colors[number] = tuple(channel / 255 for channel in one.color)
     layer.colormap = DirectLabelColormap(color_dict=colors)
+    layer.metadata[KEY]["classes"] = {one.name: list(one.color) for one in classes}
 
 
 def painted_cells(layer: Labels) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

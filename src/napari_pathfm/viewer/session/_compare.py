@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
 
+# Of a layer's name on the canvas: napari's own size, the least that can be read, and
+# pixels that a letter takes, on average, per point.
+_FONT_PT = 10.0
+_LEAST_PT = 6.0
+_WIDTH_PER_PT = 0.95
+
 
 class Compare:
     """Ways to look at the latest synthetic layer of the current slide."""
@@ -73,6 +79,8 @@ class Compare:
         grid, layer = self._session.viewer.canvas.grid, self.layer
         if grid.enabled:
             grid.enabled = False
+            if layer is not None:
+                layer.name_overlay.font_size = _FONT_PT
         elif layer is None:
             self._session.say("Generate something first: there is nothing to compare.")
         else:
@@ -80,6 +88,10 @@ class Compare:
             grid.shape = (1, 2)
             grid.enabled = True
             self._place()
+            # Half the canvas is not much: a name that is longer is cut off there.
+            width = self._session.viewer.canvas.size[1] / 2
+            fits = width / (len(layer.name) * _WIDTH_PER_PT)
+            layer.name_overlay.font_size = min(_FONT_PT, max(fits, _LEAST_PT))
         self.changed.emit()
 
     def _place(self) -> None:

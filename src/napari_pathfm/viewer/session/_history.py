@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,13 @@ import numpy as np
 from psygnal import Signal
 
 from napari_pathfm.viewer._metadata import kind_of
+from napari_pathfm.viewer.session._label_bands import LabelBands
 
 if TYPE_CHECKING:
-    from napari.layers import Layer
+    from napari.layers import Labels, Layer
 
     from napari_pathfm.heatmaps import TissueClass
+    from napari_pathfm.viewer.session._label_bands import Packed
     from napari_pathfm.viewer.session._prompts import Prompt
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
@@ -37,15 +38,15 @@ class Moment:
     prompts : tuple of (SlideState, tuple of Prompt)
         Of slides that have any.
     classes : tuple of TissueClass
-    labels : tuple of (SlideState, bytes)
-        What is painted, packed; of slides where anything is.
+    labels : tuple of (SlideState, Packed)
+        What is painted; of slides where anything is.
     layers : frozenset of Layer
         Synthetic tissue.
     """
 
     prompts: tuple[tuple[SlideState, tuple[Prompt, ...]], ...] = ()
     classes: tuple[TissueClass, ...] = ()
-    labels: tuple[tuple[SlideState, bytes], ...] = ()
+    labels: tuple[tuple[SlideState, Packed], ...] = ()
     layers: frozenset[Layer] = frozenset()
 
 
@@ -71,9 +72,12 @@ class History:
         self._when = 0.0
         self._waiting = False
         self._applying = False
+        # Labels are large: those that nobody has touched are not looked at.
+        self._bands: dict[SlideState, tuple[Labels, LabelBands]] = {}
+        self._touched: set[SlideState] = set()
         session.prompts_changed.connect(self.look)
         session.classes.list.changed.connect(self.look)
-        session.classes.brush.painted.connect(self.look)
+        session.classes.brush.painted.connect(self._on_painted)
         session.viewer.layers.events.inserted.connect(self.look)
         session.viewer.layers.events.removed.connect(self.look)
 
@@ -111,6 +115,7 @@ class History:
 
     def clear(self) -> None:
         """Begin anew: a slide was closed, or all of it came from a file."""
+        self._bands.clear()
         self._moments, self._at = [self._moment()], 0
         self.changed.emit()
 
@@ -119,6 +124,10 @@ class History:
         if not self._waiting and not self._applying:
             self._waiting = True
             self._session.runner.soon(self._look)
+
+    def _on_painted(self, state: SlideState) -> None:
+        self._touched.add(state)
+        self.look()
 
     def _look(self) -> None:
         self._waiting = False
@@ -163,19 +172,27 @@ class History:
     def _moment(self) -> Moment:
         session = self._session
         states = session.states()
-        painted = []
-        for state in states:
-            layer = session.classes.brush.layer(state)
-            if layer is not None and np.any(layer.data):
-                painted.append(
-                    (state, zlib.compress(np.asarray(layer.data).tobytes(), 1))
-                )
+        painted = [(state, packed) for state in states if (packed := self._seen(state))]
         return Moment(
             tuple((s, s.prompts.items) for s in states if s.prompts.items),
             session.classes.list.items,
             tuple(painted),
             frozenset(x for x in session.viewer.layers if kind_of(x) == "synthetic"),
         )
+
+    def _seen(self, state: SlideState) -> Packed | None:
+        """Give what is painted on a slide, looked at anew if that may be other now."""
+        brush = self._session.classes.brush
+        layer = brush.layer(state)
+        if layer is None:
+            self._bands.pop(state, None)
+            return None
+        known, bands = self._bands.get(state, (None, LabelBands()))
+        if known is not layer or state in self._touched or brush.is_unsettled(layer):
+            bands.look(np.asarray(layer.data))
+            self._bands[state] = layer, bands
+            self._touched.discard(state)
+        return bands.packed
 
     def _apply(self, moment: Moment) -> None:
         session = self._session
@@ -195,17 +212,14 @@ class History:
             if layer not in layers:
                 layers.append(layer)
 
-    def _paint(self, state: SlideState, packed: bytes | None) -> None:
+    def _paint(self, state: SlideState, packed: Packed | None) -> None:
         brush = self._session.classes.brush
         layer = brush.layer(state) if packed is None else brush.make_layer(state)
-        if layer is None:
+        self._touched.add(state)
+        if layer is None or packed == self._seen(state):
             return
-        data = np.zeros_like(layer.data)
-        if packed is not None:
-            flat = np.frombuffer(zlib.decompress(packed), data.dtype)
-            data = flat.reshape(data.shape).copy()
-        if not np.array_equal(data, layer.data):
-            layer.data = data
+        layer.data = np.zeros_like(layer.data) if packed is None else packed.unpack()
+        self._touched.add(state)
 
 
 def difference(before: Moment, after: Moment) -> str:

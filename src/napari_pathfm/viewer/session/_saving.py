@@ -23,6 +23,7 @@ from napari_pathfm.viewer.session._session_file import (
 )
 from napari_pathfm.viewer.session._session_layers import LayersSection
 from napari_pathfm.viewer.session._session_slides import SlidesSection
+from napari_pathfm.viewer.session._virtual_section import VirtualSection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,8 @@ SECTIONS: tuple[Section, ...] = (
     ClassesSection(),
     AcrossSection(),
     ViewSection(),
+    # After the view, as it is made where that looks.
+    VirtualSection(),
     ScriptSection(),
 )
 

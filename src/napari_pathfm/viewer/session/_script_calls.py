@@ -50,7 +50,10 @@ def slide_step(slide: Slide) -> Step:
 
 
 def encoder_step(models: Models, name: str, revision: str) -> Step:
-    """Load an encoder as it computed: `revision` says the precision."""
+    """Load an encoder as it computed: `revision` says the precision.
+
+    No device: the window chooses none, and may not have loaded the encoder at all.
+    """
     spec, loaded = models.encoder_spec(name), models.loaded_encoder(name)
     extras = revision.split("+")[1:]
     half = next((one for one in extras if one in ("bf16", "fp16")), "fp32")
@@ -61,7 +64,6 @@ def encoder_step(models: Models, name: str, revision: str) -> Step:
         "encoders.load_encoder",
         spec.name if spec.source is None else str(spec.source),
         weights=_weights(models, spec),
-        device=None if loaded is None else str(loaded.device),
         precision=half,
         engine=engine,
     )

@@ -102,7 +102,7 @@ class SettingsSection:
 
         models = session.models
         similarity, synthesis = data["similarity"], data["synthesis"]
-        numbers = {key: _number(synthesis[key], *_NUMBERS[key]) for key in _NUMBERS}
+        numbers = {key: number(synthesis[key], *_NUMBERS[key]) for key in _NUMBERS}
         if any(value % 1 for key, value in numbers.items() if key != "guidance"):
             raise ValueError("its counts are no whole numbers")
         overlap, encoder = similarity["overlap"], similarity["encoder"]
@@ -143,8 +143,8 @@ class ViewSection:
 
     def read(self, session: Session, data: Any, bulk: Bulk) -> Iterable[str]:
         """Look there again."""
-        center = [_number(value, -1e9, 1e9) for value in data["center"]]
-        zoom = _number(data["zoom"], 1e-9, 1e9)
+        center = [number(value, -1e9, 1e9) for value in data["center"]]
+        zoom = number(data["zoom"], 1e-9, 1e9)
         if len(center) != 2:
             raise ValueError("its centre is no place")
         for state in session.states():
@@ -173,17 +173,20 @@ def damaged(path: Path, name: str, error: Exception) -> SessionError:
     else:
         reason = f"{type(error).__name__}: {error}"
     reason = " ".join(reason.split())[:160]
-    return SessionError(f"{path.name}: its {name[:40]} were left out ({reason})")
+    return SessionError(
+        f"{path.name}: its section {name[:40]!r} was left out ({reason})"
+    )
 
 
 def _prompt(item: Any) -> Prompt:
     x, y, role = item
     if role not in ("like", "unlike"):
         raise ValueError(f"a prompt cannot be {str(role)[:20]!r}")
-    return Prompt(float(_number(x, -1e9, 1e9)), float(_number(y, -1e9, 1e9)), role)
+    return Prompt(float(number(x, -1e9, 1e9)), float(number(y, -1e9, 1e9)), role)
 
 
-def _number(value: Any, low: float, high: float) -> Any:
+def number(value: Any, low: float, high: float) -> Any:
+    """Take a file's word for a number, if it is one and in range."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{str(value)[:20]!r} is no number")
     if not math.isfinite(value) or not low <= value <= high:

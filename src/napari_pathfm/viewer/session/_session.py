@@ -12,7 +12,6 @@ from psygnal import Signal
 
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.viewer._cache import cache_folder
-from napari_pathfm.viewer._metadata import entry, kind_of
 from napari_pathfm.viewer._notices import notify
 from napari_pathfm.viewer.session._across import Across
 from napari_pathfm.viewer.session._classes import Classes
@@ -24,8 +23,8 @@ from napari_pathfm.viewer.session._given_store import GivenStores
 from napari_pathfm.viewer.session._history import History
 from napari_pathfm.viewer.session._jobs import InlineRunner, Job
 from napari_pathfm.viewer.session._models import Models
+from napari_pathfm.viewer.session._open_slides import OpenSlides
 from napari_pathfm.viewer.session._overview import Overview
-from napari_pathfm.viewer.session._prompt_layer import PromptLayer
 from napari_pathfm.viewer.session._prompts import Prompt
 from napari_pathfm.viewer.session._regions import Regions
 from napari_pathfm.viewer.session._repairs import Extensions, Repairs, Twins
@@ -35,7 +34,6 @@ from napari_pathfm.viewer.session._script_record import record_slide
 from napari_pathfm.viewer.session._similarity import Similarity
 from napari_pathfm.viewer.session._slide_head import SlideHead
 from napari_pathfm.viewer.session._slide_layers import rescale_layers
-from napari_pathfm.viewer.session._slide_state import SlideState
 from napari_pathfm.viewer.session._steering import Steering
 from napari_pathfm.viewer.session._synthesis import Synthesis
 from napari_pathfm.viewer.session._tissue import Tissue
@@ -45,12 +43,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
-    from napari.layers import Image, Layer
 
     from napari_pathfm.viewer._notices import Severity
     from napari_pathfm.viewer.session._jobs import Runner
     from napari_pathfm.viewer.session._prompts import Role
     from napari_pathfm.viewer.session._sections import Section
+    from napari_pathfm.viewer.session._slide_state import SlideState
 
 
 class Session:
@@ -86,9 +84,7 @@ class Session:
         self.cache = cache or cache_folder()
         self.current: SlideState | None = None
         self.message = ""
-        self._states: dict[Layer, SlideState] = {}
-        self._prompt_layers: dict[Layer, PromptLayer] = {}
-        self._broken: set[Layer] = set()
+        self._slides = OpenSlides(viewer, self._on_opened, self.report)
         self._prepared: set[str] = set()
         # What a session file has; whoever has more to keep adds a section here.
         self.sections: list[Section] = list(SECTIONS)
@@ -137,12 +133,8 @@ class Session:
         self.synthesis.close()
         self.overview.close()
         self.script.close()
-        for prompt_layer in self._prompt_layers.values():
-            prompt_layer.close()
-        for state in self._states.values():
+        for state in self._slides.close():
             self.stores.release(state)
-        self._prompt_layers.clear()
-        self._states.clear()
         self.current = None
 
     # -- what a person does ------------------------------------------------------------
@@ -230,9 +222,7 @@ class Session:
 
     def states(self) -> list[SlideState]:
         """Give what is known of every slide that is open, from below."""
-        layers = [x for x in self.viewer.layers if kind_of(x) == "slide"]
-        found = [self._state(x) for x in layers if x not in self._broken]
-        return [state for state in found if state is not None]
+        return self._slides.states()
 
     # -- what the parts say ------------------------------------------------------------
 
@@ -252,62 +242,25 @@ class Session:
     # -- following the viewer ----------------------------------------------------------
 
     def _on_layers(self) -> None:
-        layers = self.viewer.layers
-        for layer in [layer for layer in self._states if layer not in layers]:
-            self._forget(layer)
-        self._broken = {layer for layer in self._broken if layer in layers}
-        chosen = self._choose()
+        for state in self._slides.closed():
+            self._on_closed(state)
+        chosen = self._slides.choose(self.current)
         if chosen is not self.current:
             self.current = chosen
             self.say("")
             self.slide_changed.emit()
             self.prompts_changed.emit()
 
-    def _choose(self) -> SlideState | None:
-        layers = self.viewer.layers
-        slides: list[Image] = [
-            layer
-            for layer in layers
-            if kind_of(layer) == "slide" and layer not in self._broken
-        ]
-        active = layers.selection.active
-        facts = entry(active)
-        if facts is not None:
-            own = [
-                layer
-                for layer in slides
-                if (entry(layer) or {})["fingerprint"] == facts.get("fingerprint")
-            ]
-            if own:
-                return self._state(active if active in own else own[-1])
-        if self.current is not None and self.current.layer in layers:
-            return self.current
-        return self._state(slides[-1]) if slides else None
-
-    def _state(self, layer: Image) -> SlideState | None:
-        if layer in self._states:
-            return self._states[layer]
-        try:
-            state = SlideState(layer)
-        except PathfmError as error:
-            # The file behind a layer may have moved; the picture in memory stays.
-            self._broken.add(layer)
-            self.report(error)
-            return None
-        self._states[layer] = state
-        self._prompt_layers[layer] = PromptLayer(self.viewer, state)
+    def _on_opened(self, state: SlideState) -> None:
         if waiting := self.waiting_prompts.pop(state.fingerprint, None):
             state.prompts.replace(Prompt(*prompt) for prompt in waiting)
         state.prompts.changed.connect(self._on_prompts)
         self.stores.follow(state)
         record_slide(self, state)
-        return state
 
-    def _forget(self, layer: Layer) -> None:
-        state = self._states.pop(layer)
+    def _on_closed(self, state: SlideState) -> None:
         self.stores.release(state)
         state.prompts.changed.disconnect(self._on_prompts)
-        self._prompt_layers.pop(layer).close()
         self.similarity.forget(state)
         self.fine.forget(state)
         self.classes.forget(state)

@@ -155,8 +155,8 @@ def outline_tile(
     add_layer(viewer, layer)
 
 
-def remove_layers(viewer: ViewerModel, kind: Any, fingerprint: str) -> None:
-    """Take our layers of a kind off a slide."""
+def remove_layers(viewer: ViewerModel, kind: Any, fingerprint: str | None) -> None:
+    """Take our layers of a kind off a slide, or off all."""
     with keeping_selection(viewer):
         for layer in layers_of(viewer.layers, kind, fingerprint):
             viewer.layers.remove(layer)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from napari_pathfm.slides import Slide
     from napari_pathfm.synthesis import PlacedImages
     from napari_pathfm.viewer.session._jobs import Outcome
-    from napari_pathfm.viewer.session._models import Choice
     from napari_pathfm.viewer.session._session import Session
     from napari_pathfm.viewer.session._slide_state import SlideState
 
@@ -53,8 +53,6 @@ class Synthesis:
         brings; an answer given before holds for that code without it.
     job : Job or None
         The latest run.
-    result : PlacedImages or None
-        The latest variants or walk.
     """
 
     changed = Signal()
@@ -73,13 +71,25 @@ class Synthesis:
         self.guidance = 1.5
         self.trust_remote_code = False
         self.job: Job | None = None
-        self.result: PlacedImages | None = None
+        self._latest: tuple[PlacedImages, Layer] | None = None
         self.generator = "bundled"
         session.viewer.cursor.events.position.connect(self._on_cursor)
+        session.viewer.layers.events.inserted.connect(self._on_layer)
+        session.viewer.layers.events.removed.connect(self._on_layer)
 
     def close(self) -> None:
         """Let go of the viewer."""
-        self._session.viewer.cursor.events.position.disconnect(self._on_cursor)
+        viewer = self._session.viewer
+        viewer.cursor.events.position.disconnect(self._on_cursor)
+        viewer.layers.events.inserted.disconnect(self._on_layer)
+        viewer.layers.events.removed.disconnect(self._on_layer)
+
+    @property
+    def result(self) -> PlacedImages | None:
+        """The latest tissue, while its layer is there: figures are of what is seen."""
+        if self._latest is None or self._latest[1] not in self._session.viewer.layers:
+            return None
+        return self._latest[0]
 
     # -- settings ----------------------------------------------------------------------
 
@@ -108,12 +118,6 @@ class Synthesis:
         if spec is not None:
             self.steps = spec.fast[1] if name == "fast" else spec.steps
         self.changed.emit()
-
-    @property
-    def choice(self) -> Choice | None:
-        """The generator as its catalogue describes it."""
-        choices = self._session.models.generator_choices()
-        return next((c for c in choices if c.name == self._generator), None)
 
     @property
     def target(self) -> Point | None:
@@ -259,9 +263,7 @@ class Synthesis:
         if self.job is not None and self.job.running:
             self.job.cancel()
 
-    def _preview(
-        self, state: SlideState, place: Point, pixels: NDArray[np.uint8]
-    ) -> None:
+    def _preview(self, state: SlideState, place: Point, pixels: Any) -> None:
         spec = self._session.models.generator_spec(self._generator)
         if spec is None or state.layer not in self._session.viewer.layers:
             return
@@ -273,8 +275,8 @@ class Synthesis:
     ) -> None:
         viewer, soon = self._session.viewer, self._session.runner.soon
         if outcome.state == "done" and state.layer in viewer.layers:
-            self.result = outcome.value
             layer = show_synthetic(viewer, state, outcome.value)
+            self._latest = outcome.value, layer
             record_made(self._session, layer, asked, outcome.value)
             soon(lambda: mark_synthetic(layer))
         elif outcome.error is not None:
@@ -285,6 +287,10 @@ class Synthesis:
         # one go.
         soon(lambda: soon(lambda: remove_preview(viewer, state)))
         self.changed.emit()
+
+    def _on_layer(self, event: Any) -> None:
+        if self._latest is not None and event.value is self._latest[1]:
+            self.changed.emit()
 
     def _on_cursor(self) -> None:
         state = self._session.current
