@@ -72,6 +72,12 @@ RECIPES = {
         "GeneratorConfig",
         "generator",
     ),
+    "bundled-encoder": Entry(
+        "the bundled encoder, from EfficientNet-Lite0's features",
+        "_bundled",
+        "BundledConfig",
+        "encoder",
+    ),
 }
 
 
