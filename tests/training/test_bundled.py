@@ -105,6 +105,18 @@ def test_the_small_config_is_the_bundled_shape():
     assert (model.mean, model.std) == (spec.mean, spec.std)
 
 
+@pytest.mark.parametrize(
+    ("part", "recipe"), [("autoencoder", "autoencoder"), ("denoiser", "generator")]
+)
+def test_shipped_weights_say_what_made_them(part, recipe):
+    """Recipe and held-out slides stand in the files, so that no card can be wrong."""
+    with safe_open(bundled_path(f"{part}.safetensors"), "pt") as file:
+        told = json.loads(file.metadata()["provenance"])
+    assert told["recipe"] == recipe
+    held_out = told["from"]["data"]["held_out"]
+    assert any("Case-48" in slide for slide in held_out)
+
+
 def test_nothing_to_export_is_said(tmp_path, capsys):
     assert main(["train", "bundled-export", "--out", str(tmp_path)]) == 1
     assert "holds no run with weights in encoder" in capsys.readouterr().err
