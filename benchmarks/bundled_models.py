@@ -273,7 +273,7 @@ def variants(data: Path, version: Weights, sheets: Path | None) -> None:
             picture = Image.fromarray(np.concatenate(rows_of))
             size = (picture.width // 2, picture.height // 2)
             picture = picture.resize(size, Image.Resampling.LANCZOS)
-            few = picture.quantize(256, dither=Image.Dither.NONE)
+            few = picture.quantize(64, dither=Image.Dither.NONE)  # below 300 kB
             few.save(sheets / f"samples-{name}.png", optimize=True)
 
 
