@@ -23,7 +23,7 @@ def test_the_shown_image_is_compared_and_its_likes_lead_to_their_place(window):
     assert row.isVisibleTo(panel)
     window.viewer.dims.set_current_step(0, 2)
     row.button.click()
-    window.qtbot.waitUntil(lambda: session.fidelity.trust is not None, timeout=20_000)
+    window.qtbot.waitUntil(lambda: session.fidelity.trust is not None, timeout=60_000)
     found = session.fidelity.trust
     assert session.fidelity.step == 2
     assert row.text.text().startswith("Image 3: Not nearer to a real tile")
