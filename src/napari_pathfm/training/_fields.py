@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pathfm.errors import PathfmError
-from napari_pathfm.training._places import is_tissue
+from napari_pathfm.training._places import IMAGE_SUFFIXES, is_tissue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".tif", ".tiff"})
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 # A few tiles of glass are kept so that the models know glass, but not at the rate at
 # which slides contain it.
 _GLASS_KEEP = 0.15

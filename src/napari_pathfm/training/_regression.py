@@ -99,13 +99,14 @@ def feature_losses(
         Weights.
     """
     losses = {}
-    wanted = module["cls_axes"](pooled)
     if told.pooled:
-        losses["pooled"] = told.pooled * unlike(module["cls_words"](cls), wanted)
+        said, wanted = module["cls_words"](cls), module["cls_axes"](pooled)
+        losses["pooled"] = told.pooled * unlike(said, wanted)
     if told.maps:
-        said, sought = module["patch_words"](patches), module["patch_axes"](tokens)
-        losses["maps"] = told.maps * unlike(said, sought)
+        said, wanted = module["patch_words"](patches), module["patch_axes"](tokens)
+        losses["maps"] = told.maps * unlike(said, wanted)
     if told.geometry:
+        wanted = module["cls_axes"](pooled)
         losses["geometry"] = told.geometry * geometry(cls, wanted)
     if told.agree:
         losses["agree"] = told.agree * agreement(*cls.chunk(2))
