@@ -157,4 +157,7 @@ def test_teacher_looks_as_timm_does():
         network = load_lite0()
         wanted = network.forward_features(images).mean((2, 3))
     torch.testing.assert_close(pooled, wanted, atol=1e-4, rtol=1e-3)
-    assert maps.shape == (2, 4, 4, 112)
+    assert maps.shape == (2, 2, 2, 320)
+    with torch.no_grad():
+        last = network.bn2(network.conv_head(maps.permute(0, 3, 1, 2)))
+    torch.testing.assert_close(last.mean((2, 3)), wanted, atol=1e-4, rtol=1e-3)

@@ -21,6 +21,7 @@ from napari_pathfm.slides import draw_slide
 from napari_pathfm.training import read_config
 from napari_pathfm.training._encoder_distilled import Targets
 from napari_pathfm.training._turn import Turn
+from napari_pathfm.training._views import scanned
 
 DATA = Path(
     os.environ.get("NAPARI_PATHFM_DATA", Path(__file__).parents[3] / "shared" / "data")
@@ -197,6 +198,24 @@ def test_features_need_no_prototypes(place):
     assert set(recipe.averages) == {"student", "cls_words", "patch_words"}
     with pytest.raises(PathfmError, match=r"losses\.agree: .* views\.same"):
         read_config("encoder-distillation", own, [*FEATURES, "views.same=false"])
+
+
+def test_a_ridge_asks_for_axes_that_renderings_change_little(place):
+    plain = made(place, "distil", *FEATURES)
+    steady = made(place, "distil", *FEATURES, "teacher.ridge=0.1", "views.tone=0.5")
+    maps = [recipe.module["patch_axes"].axes for recipe in (plain, steady)]
+    torch.testing.assert_close(*maps)
+    rng = np.random.default_rng(4)
+    tiles = steady._tiles.judged("train")
+    told = steady._told.views
+    renderings = [np.stack([scanned(t, rng, told) for t in tiles]) for _ in range(4)]
+
+    def left(recipe):
+        said = recipe.module["cls_axes"]
+        seen = torch.stack([said(recipe._teacher.look(v)[0]) for v in renderings])
+        return float(seen.var(0).mean() / seen.mean(0).var(0).mean())
+
+    assert left(steady) < 0.8 * left(plain)
 
 
 def test_dropped_patches_are_not_seen_and_not_asked_for(place):

@@ -47,10 +47,44 @@ def test_axes_are_the_principal_ones_halfway_to_equal_spread():
     torch.testing.assert_close(again.axes, axes.axes, rtol=1e-3, atol=1e-4)
 
 
+def test_steady_axes_are_those_that_renderings_change_least():
+    tiles, renderings = numbers(300, 1, 4), numbers(300, 3, 4, seed=1)
+    # The first number tells tiles apart most, and renderings of a tile as well.
+    tokens = tiles * [9, 3, 2, 0.1] + renderings * [9, 0.1, 0.3, 0.1]
+    axes = Axes(4, 2)
+    axes.fit_steady(tensor(tokens), 0.01, "key")
+    said = axes(tensor(tokens)).double().numpy()
+    means = tokens.mean(1)
+    left = (tokens - means[:, None]).reshape(-1, 4)
+    between = np.cov(means.T, bias=True)
+    within = left.T @ left / 600 + 0.01 * np.trace(between) / 4 * np.eye(4)
+    values, vectors = np.linalg.eig(np.linalg.solve(within, between))
+    order = values.real.argsort()[::-1][:2]
+    wanted = vectors.real[:, order]
+    wanted /= np.sqrt(np.einsum("ij,ik,kj->j", wanted, within, wanted))
+    centred = tokens - means.mean(0)
+    np.testing.assert_allclose(
+        np.abs(said), np.abs(centred @ wanted), rtol=5e-3, atol=5e-3
+    )
+    # Along either, tiles spread by the root of the ratio of the two variances.
+    np.testing.assert_allclose(
+        said.mean(1).std(0), np.sqrt(values.real[order]), rtol=5e-3
+    )
+    assert np.abs(np.corrcoef(said[:, 0, 0], tokens[:, 0, 0])[0, 1]) < 0.2
+    axes.fit_steady(tensor(tokens), 1e4, "key")
+    principal = Axes(4, 2)
+    principal.fit(tensor(means), "key")
+    one, other = (axes.axes[:, 0], principal.axes[:, 0])
+    assert float(unlike(one, other)) == pytest.approx(0, abs=1e-3)  # nothing counts
+
+
 @pytest.mark.parametrize("shape", [(2, 5), (9, 2)])
 def test_too_many_axes_are_refused(shape):
     with pytest.raises(PathfmError, match=r"teacher\.cls_axes: 3 axes cannot be found"):
         Axes(shape[1], 3).fit(torch.zeros(shape), "teacher.cls_axes")
+    views = torch.zeros(shape[0], 2, shape[1])
+    with pytest.raises(PathfmError, match=r"teacher\.cls_axes: 3 axes cannot be found"):
+        Axes(shape[1], 3).fit_steady(views, 0.1, "teacher.cls_axes")
 
 
 def test_unlike_is_one_minus_the_cosine():

@@ -42,6 +42,10 @@ class TeacherTable:
     cls_axes, patch_axes : int
         How many principal axes of its features the student is asked for, where the
         losses ``pooled``, ``geometry`` and ``maps`` count.
+    ridge : float
+        With it, the axes of tiles are those in which renderings of a tile by other
+        stains and scanners (``[views]``) differ little, as `Axes.fit_steady` says; 0
+        for principal axes.
     """
 
     encoder: str
@@ -50,6 +54,7 @@ class TeacherTable:
     precision: Literal["fp32", "bf16"] = "fp32"
     cls_axes: _Count = 256
     patch_axes: _Count = 64
+    ridge: Annotated[float, AtLeast(0)] = 0.0
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,13 @@ from napari_pathfm.training._recipe import Group, Phase, grouped
 from napari_pathfm.training._regression import Axes, feature_losses
 from napari_pathfm.training._teachers import open_teacher
 from napari_pathfm.training._turn import JUDGING, Turn
-from napari_pathfm.training._views import crop
+from napari_pathfm.training._views import crop, scanned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from napari_pathfm.training._data import Tiles
@@ -98,17 +99,20 @@ class Distilled(EncoderRecipe):
         parts = max(config.teacher.fitted // _AT_ONCE, 1)
         turn = Turn(config.run.seed, JUDGING, config.teacher.fitted, parts=parts)
         rng = np.random.default_rng(config.run.seed)
-        px, scale = config.views.global_px, config.views.global_scale
-        cls, patches = [], []
+        cls, patches, steady = [], [], []
+        ridge = config.teacher.ridge if config.losses.by_features else 0.0
         for _ in range(parts):
             crops = self._tiles.learn.draw_with(
-                turn, lambda tile, rng: crop(tile, rng, px, scale)
+                turn, lambda tile, rng: self._renderings(tile, rng, ridge > 0)
             )
-            pooled, maps = self._teacher.look(np.stack(crops))
+            shown = np.stack(crops, 1)  # (views, n, px, px, 3), the first unchanged
+            pooled, maps = self._teacher.look(shown[0])
             flat = maps.flatten(1, 2)
             some = rng.choice(flat.shape[1], min(_PATCHES, flat.shape[1]), False)
             cls.append(pooled.float())
             patches.append(flat[:, some.tolist()].flatten(0, 1).float())
+            others = [self._teacher.look(view)[0].float() for view in shown[1:]]
+            steady.append(torch.stack([cls[-1], *others], 1))
             turn = turn.following()
         if config.heads is not None:
             module["cls_targets"].fit(torch.cat(cls), rng, "heads.cls_prototypes")
@@ -116,8 +120,21 @@ class Distilled(EncoderRecipe):
                 torch.cat(patches), rng, "heads.patch_prototypes"
             )
         if config.losses.by_features:
-            module["cls_axes"].fit(torch.cat(cls), "teacher.cls_axes")
+            if ridge:
+                told = torch.cat(steady), ridge, "teacher.cls_axes"
+                module["cls_axes"].fit_steady(*told)
+            else:
+                module["cls_axes"].fit(torch.cat(cls), "teacher.cls_axes")
             module["patch_axes"].fit(torch.cat(patches), "teacher.patch_axes")
+
+    def _renderings(
+        self, tile: NDArray[np.uint8], rng: np.random.Generator, several: bool
+    ) -> NDArray[np.uint8]:
+        """Give a crop ``(1, px, px, 3)``, or with it two of its scanners' views."""
+        told = self._config.views
+        clean = crop(tile, rng, told.global_px, told.global_scale)
+        others = [scanned(clean, rng, told) for _ in range(2 if several else 0)]
+        return np.stack([clean, *others])
 
     def phases(self) -> tuple[Phase, ...]:
         """One; the heads' prototypes may wait."""

