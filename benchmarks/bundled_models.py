@@ -289,17 +289,22 @@ def copies(data: Path, version: Weights) -> None:
     limit = threshold(gallery.closeness(originals[::2]))
     rest = limit.flags(gallery.closeness(originals[1::2]))
     rng = np.random.default_rng(2)
-    flags = []
+    flags, near = [], []
     for batch in range(SAMPLES // 50):
         rows = rng.choice(len(known), 50)
         cls = encoder.encode(np.stack([known[i] for i in rows])).cls
         made = generator.generate(cls, seed=1000 + batch, preset="fast")
-        flags.append(limit.flags(gallery.closeness([image.pixels for image in made])))
+        close = gallery.closeness([image.pixels for image in made])
+        flags.append(limit.flags(close))
+        by = close.embedding > limit.embedding, close.pixels > limit.pixels
+        near.append(np.stack(by).sum(1))
     flagged = int(np.concatenate(flags).sum())
+    by_embedding, by_texture = np.sum(near, 0)
     print(
-        f"copies {version.name}: {flagged} of {SAMPLES} samples flagged among "
-        f"{len(known)} training tiles, {int(rest.sum())} of {len(rest)} real held-out "
-        f"ones (thresholds {limit.embedding:.3f}, {limit.pixels:.3f})"
+        f"copies {version.name}: {flagged} of {SAMPLES} samples flagged "
+        f"({by_embedding} by embedding, {by_texture} by texture) among {len(known)} "
+        f"training tiles, {int(rest.sum())} of {len(rest)} real held-out ones "
+        f"(thresholds {limit.embedding:.3f}, {limit.pixels:.3f})"
     )
 
 

@@ -102,6 +102,20 @@ def test_geometry_compares_cosines_between_tiles():
     assert float(geometry(tensor(a), tensor(turned))) == pytest.approx(0, abs=1e-6)
 
 
+def test_patches_are_compared_with_those_of_all_tiles():
+    module = torch.nn.ModuleDict({"patch_axes": Axes(5, 3)})
+    module["patch_axes"].fit(tensor(numbers(40, 5)), "key")
+    patches, tokens = numbers(3, 16, 4, seed=1), numbers(3, 16, 5, seed=2)
+    told = Losses(map_geometry=2.0)
+    cls, pooled = torch.zeros(3, 4), torch.zeros(3, 5)
+    found = feature_losses(module, cls, tensor(patches), pooled, tensor(tokens), told)
+    # Eight of a tile: every second of sixteen.
+    a = unit(patches[:, ::2].reshape(24, 4))
+    b = unit(module["patch_axes"](tensor(tokens))[:, ::2].reshape(24, 3).numpy())
+    wanted = 2 * ((a @ a.T - b @ b.T) ** 2).mean()
+    assert float(found["map_geometry"]) == pytest.approx(wanted, abs=1e-5)
+
+
 def test_agreement_is_infonce_in_both_directions():
     a, b = numbers(4, 8), numbers(4, 8, seed=1)
     scores = unit(a) @ unit(b).T / 0.1
@@ -128,7 +142,7 @@ def test_only_losses_with_a_weight_are_computed():
     )
     said = torch.randn(6, 4), torch.randn(6, 9, 4)
     seen = torch.randn(6, 6), torch.randn(6, 9, 5)
-    for names in (("pooled",), ("maps", "agree"), ("geometry",)):
+    for names in (("pooled",), ("maps", "agree"), ("geometry",), ("map_geometry",)):
         told = Losses(**dict.fromkeys(names, 2.0))
         found = feature_losses(module, *said, *seen, told)
         assert set(found) == set(names)

@@ -41,7 +41,7 @@ class TeacherTable:
         Of EfficientNet-Lite0's passes; an encoder has its own.
     cls_axes, patch_axes : int
         How many principal axes of its features the student is asked for, where the
-        losses ``pooled``, ``geometry`` and ``maps`` count.
+        losses ``pooled``, ``geometry``, ``maps`` and ``map_geometry`` count.
     ridge : float
         With it, the axes of tiles are those in which renderings of a tile by other
         stains and scanners (``[views]``) differ little, as `Axes.fit_steady` says; 0
@@ -91,9 +91,9 @@ class Losses:
     dino, ibot_hidden, ibot_seen, koleo : float
         Weights. iBOT counts patches that were hidden from the student, and those that
         were not.
-    pooled, maps, geometry, agree : float
+    pooled, maps, geometry, map_geometry, agree : float
         Weights in a distillation: the teacher's features of tiles and of patches, how
-        alike tiles are to it, and that two views of a tile are alike (see
+        alike tiles are to it, and patches, and that two views of a tile are alike (see
         ``views.same``).
     hidden_share, hidden_ratio : float, (float, float)
         How many large crops have patches hidden, and which share of them.
@@ -110,6 +110,7 @@ class Losses:
     pooled: _Weight = 0.0
     maps: _Weight = 0.0
     geometry: _Weight = 0.0
+    map_geometry: _Weight = 0.0
     agree: _Weight = 0.0
     hidden_share: _Share = 0.5
     hidden_ratio: tuple[float, float] = (0.1, 0.5)
@@ -122,7 +123,8 @@ class Losses:
     @property
     def by_features(self) -> bool:
         """Whether any asks for the teacher's features, or for agreement."""
-        return bool(self.pooled or self.maps or self.geometry or self.agree)
+        tokens = self.pooled, self.maps, self.geometry, self.map_geometry
+        return any(tokens) or bool(self.agree)
 
     def temperature(self, step: int) -> float:
         """Give the teacher's temperature at a step."""

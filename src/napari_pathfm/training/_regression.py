@@ -1,10 +1,11 @@
 """Asking a student for a teacher's features themselves, not for their prototypes.
 
 Our choice for little data and little time: every tile says where it lies along hundreds
-of axes, where prototypes say which kind it is. Beside it two losses on CLS alone, which
-is what similarities are computed of: that tiles are as alike as they are to the teacher
-(relational distillation, Park et al. 2019), and that two scanners' views of a tile are
-nearer to one another than to other tiles (InfoNCE, van den Oord et al. 2018).
+of axes, where prototypes say which kind it is. Beside it losses on the tokens
+themselves, which similarities are computed of: that tiles, and patches, are as alike as
+they are to the teacher (relational distillation, Park et al. 2019), and that two
+scanners' views of a tile are nearer to one another than to other tiles (InfoNCE, van
+den Oord et al. 2018).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_pathfm.training._encoder_config import Losses
 
 _TEMPERATURE = 0.1  # of InfoNCE, as SimCLR's best
+_PATCHES = 8  # of each view that are compared with all others
 
 
 class Axes(nn.Module):
@@ -161,6 +163,11 @@ def feature_losses(
     if told.geometry:
         wanted = module["cls_axes"](pooled)
         losses["geometry"] = told.geometry * geometry(cls, wanted)
+    if told.map_geometry:
+        step = max(patches.shape[1] // _PATCHES, 1)
+        some, theirs = (x[:, ::step].flatten(0, 1) for x in (patches, tokens))
+        wanted = module["patch_axes"](theirs)
+        losses["map_geometry"] = told.map_geometry * geometry(some, wanted)
     if told.agree:
         losses["agree"] = told.agree * agreement(*cls.chunk(2))
     return losses
