@@ -121,6 +121,30 @@ def test_a_described_encoder_equals_timms_network(described):
     assert encoder.revision == f"local:{encoder.revision[6:18]}+{encoder.spec.digest}"
 
 
+def test_linear_layers_follow_the_norm_where_the_file_says_so(described, tmp_path):
+    _, plain = described
+    told = {**SPEC, "arguments": {**SMALL, "projected": True}}
+    path = write(tmp_path, told, "projected.toml")
+    kept = plain.state_dict()
+    kept = {re.sub(r"^norm\.", "norm.0.", key): value for key, value in kept.items()}
+    tile, patch = torch.randn(2, 48, 48, generator=torch.Generator().manual_seed(1))
+    more = {"tile.weight": tile, "patch.weight": patch}
+    more |= {"tile.bias": torch.ones(48), "patch.bias": -torch.ones(48)}
+    tensors = {**kept, **{f"norm.1.{key}": value for key, value in more.items()}}
+    save_file({k: v.clone() for k, v in tensors.items()}, tmp_path / "my.safetensors")
+    encoder = load_encoder(str(path), device="cpu", precision="fp32")
+    tokens = tokens_of(plain, tiles(), encoder.spec)
+    features = encoder.encode(tiles())
+    cls, patches = (
+        tokens[:, 0] @ tile.numpy().T + 1,
+        tokens[:, 3:] @ patch.numpy().T - 1,
+    )
+    np.testing.assert_allclose(features.cls, cls, atol=1e-4)
+    np.testing.assert_allclose(
+        features.patches, patches.reshape(2, 4, 4, 48), atol=1e-4
+    )
+
+
 def test_json_says_the_same_and_has_the_same_digest(described, tmp_path):
     told = {k: SPEC[k] for k in reversed(SPEC)}
     other = read_encoder_spec(write(tmp_path, told, "my-vit.json"))

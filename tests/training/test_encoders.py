@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import load_file
 
 from napari_pathfm.cli import main
+from napari_pathfm.encoders import load_encoder
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.slides import draw_slide
 from napari_pathfm.training import read_config
-from napari_pathfm.training._encoder_distilled import Targets
+from napari_pathfm.training._prototypes import Targets
 from napari_pathfm.training._turn import Turn
 from napari_pathfm.training._views import scanned
 
@@ -174,6 +175,9 @@ FEATURES = (
 LEARNT = ("pooled", "maps", "geometry", "map_geometry")
 
 
+PROJECTED = "model.projected=true"
+
+
 # Tiles that are alike to the teacher pull against telling all tiles apart.
 @pytest.mark.parametrize(("off", "rate"), [(("agree",), 3e-3), (LEARNT, 1e-3)])
 def test_distillation_by_features_overfits_one_batch_to_near_zero(place, off, rate):
@@ -218,6 +222,32 @@ def test_a_ridge_asks_for_axes_that_renderings_change_little(place):
         return float(seen.var(0).mean() / seen.mean(0).var(0).mean())
 
     assert left(steady) < 0.8 * left(plain)
+
+
+def test_a_projected_encoder_says_what_it_learnt(place, tmp_path):
+    with pytest.raises(PathfmError, match=r"teacher\.cls_axes: a token has 24 numbers"):
+        made(place, "distil", *FEATURES, PROJECTED, "teacher.cls_axes=25")
+    with pytest.raises(
+        PathfmError, match=r"projected: losses\.pooled and losses\.maps"
+    ):
+        made(place, "distil", *FEATURES, PROJECTED, "losses.maps=0")
+    with pytest.raises(PathfmError, match=r"model\.projected: nothing teaches"):
+        made(place, "dino", PROJECTED)
+    recipe = made(place, "distil", *FEATURES, PROJECTED)
+    overfit(recipe, 20)
+    module = recipe.module.eval()
+    recipe.write(module, tmp_path, {})
+    encoder = load_encoder(tmp_path / "encoder.toml", device="cpu", precision="fp32")
+    tiles = recipe._tiles.judged("train")[:, :32, :32]
+    seen = encoder.encode(tiles)
+    with torch.no_grad():
+        cls, patches = module["student"](recipe._images(tiles))
+        said = module["cls_words"](cls), module["patch_words"](patches)
+    for found, wanted in zip((seen.cls, seen.patches), said, strict=True):
+        found = found.reshape(*wanted.shape[:-1], 24)
+        np.testing.assert_allclose(found[..., :8], wanted, atol=1e-4)
+        # There are eight axes, and nothing behind them.
+        assert (found[..., 8:] == 0).all()
 
 
 def test_dropped_patches_are_not_seen_and_not_asked_for(place):

@@ -38,6 +38,7 @@ _ARGUMENTS = {
     "mlp_ratio": float,
     "init_values": float,
     "swiglu": bool,
+    "projected": bool,
     "qkv_bias": bool,
     "qk_norm": bool,
     "pre_norm": bool,

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 def build_vit(spec: EncoderSpec) -> VisionTransformer:
     """Build the network of a spec with random weights.
 
-    ``arguments`` of the spec are timm's own, and ``swiglu``: whether the feed-forward
-    part is the packed SwiGLU of DINOv2's large models, whose first half passes the
-    SiLU, rather than a plain one with GELU. Sides may be any multiple of the patch.
+    ``arguments`` of the spec are timm's own, and two more. ``swiglu``: whether the
+    feed-forward part is the packed SwiGLU of DINOv2's large models, whose first half
+    passes the SiLU, rather than a plain one with GELU. ``projected``: whether linear
+    layers follow the final norm, one for CLS and registers and one for patches. Sides
+    may be any multiple of the patch.
 
     Returns
     -------
     VisionTransformer
-        Its output is every token after the final norm, ``(N, prefix + h * w, D)``.
+        Its output is every token after the final norm (and the linear layers),
+        ``(N, prefix + h * w, D)``.
 
     Raises
     ------
@@ -36,6 +39,7 @@ def build_vit(spec: EncoderSpec) -> VisionTransformer:
     from torch import nn
 
     arguments = dict(spec.arguments)
+    projected = arguments.pop("projected", False)
     feed_forward: dict[str, Any] = (
         {"mlp_layer": SwiGLUPacked, "act_layer": nn.SiLU}
         if arguments.pop("swiglu", False)
@@ -49,9 +53,24 @@ def build_vit(spec: EncoderSpec) -> VisionTransformer:
         **feed_forward,
         **arguments,
     }
-    if spec.architecture is not None:
-        return _registered(spec, spec.architecture, given)
-    return VisionTransformer(**given)
+    network = (
+        VisionTransformer(**given)
+        if spec.architecture is None
+        else _registered(spec, spec.architecture, given)
+    )
+    if projected:
+        _project(network, spec)
+    return network
+
+
+def _project(network: Any, spec: EncoderSpec) -> None:
+    """Let linear layers follow the final norm."""
+    from torch import nn
+
+    from napari_pathfm.encoders._projection import Projection
+
+    projection = Projection(spec.dim, spec.prefix_tokens)
+    network.norm = nn.Sequential(network.norm, projection)
 
 
 def _registered(

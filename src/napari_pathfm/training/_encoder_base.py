@@ -127,4 +127,9 @@ class EncoderRecipe(ABC):
             provenance,
             px=told.views.global_px,
             mpp=told.data.mpp,
+            layers=self._layers(averaged),
         )
+
+    def _layers(self, averaged: Any) -> dict[str, nn.Linear] | None:
+        """Give the layers behind the final norm, if it has any; see `Model`."""
+        return None

@@ -162,6 +162,13 @@ class DistilConfig:
                 "heads: say how many prototypes there are, or set losses.dino, "
                 "losses.ibot_hidden and losses.ibot_seen to 0"
             )
+        asked, dim = self.teacher, self.model.dim
+        if self.model.projected:
+            if not (self.losses.pooled and self.losses.maps):
+                return "model.projected: losses.pooled and losses.maps teach the layers"
+            for key in ("cls_axes", "patch_axes"):
+                if getattr(asked, key) > dim:
+                    return f"teacher.{key}: a token has {dim} numbers to say them with"
         if self.losses.agree and not self.views.same:
             return "losses.agree: two views agree where they show the same: views.same"
         return _sides(self.views, self.model)
@@ -194,6 +201,8 @@ class DinoConfig:
 
     def problem(self) -> str | None:
         """Say what cannot be, as ``key: why``."""
+        if self.model.projected:
+            return "model.projected: nothing teaches the layers here"
         if self.losses.koleo and self.run.batch // self.run.accumulate < 2:
             return "losses.koleo: it needs two tiles at once"
         return _sides(self.views, self.model)

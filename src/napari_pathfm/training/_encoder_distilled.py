@@ -19,10 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from napari_pathfm.errors import PathfmError
 from napari_pathfm.training._data import open_tiles
 from napari_pathfm.training._encoder_base import EncoderRecipe
-from napari_pathfm.training._prototypes import dino, entropy, ibot, sinkhorn
+from napari_pathfm.training._prototypes import Targets, dino, entropy, ibot, sinkhorn
 from napari_pathfm.training._ranks import Ranks
 from napari_pathfm.training._recipe import Group, Phase, grouped
 from napari_pathfm.training._regression import Axes, feature_losses
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from napari_pathfm.training._encoder_config import DistilConfig, Shown
     from napari_pathfm.training._teachers import Teacher
 
-_ROUNDS = 8  # of k-means
 _PATCHES = 16  # patch tokens of a tile that it is told
 _AT_ONCE = 32  # tiles that the teacher is shown for it
 
@@ -233,61 +231,15 @@ class Distilled(EncoderRecipe):
         wanted = sinkhorn(scores, temperature, Ranks(self._ranks.device))
         return figures | {"floor": self._config.losses.dino * float(entropy(wanted))}
 
+    def _layers(self, averaged: Any) -> dict[str, nn.Linear] | None:
+        """Give what has learnt to say a tile's features, and a patch's."""
+        if not self._config.model.projected:
+            return None
+        return {"tile": averaged["cls_words"], "patch": averaged["patch_words"]}
+
     def fingerprints(self) -> Mapping[str, Any]:
         """Data and teacher."""
         return {"data": self._tiles.facts, "teacher": self._teacher.identity}
-
-
-class Targets(nn.Module):
-    """A teacher's frozen head: cosines of centred tokens to prototypes.
-
-    Parameters
-    ----------
-    dim, prototypes : int
-        Length of a token, and how many.
-    """
-
-    mean: Tensor
-    prototypes: Tensor
-
-    def __init__(self, dim: int, prototypes: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(dim))
-        self.register_buffer("prototypes", torch.zeros(prototypes, dim))
-
-    @torch.no_grad()
-    def fit(self, tokens: Tensor, rng: np.random.Generator, key: str) -> None:
-        """Find the prototypes in tokens ``(n, dim)`` by spherical k-means.
-
-        Raises
-        ------
-        PathfmError
-            If there are fewer tokens than prototypes.
-        """
-        count = len(self.prototypes)
-        if len(tokens) < count:
-            raise PathfmError(
-                f"{key}: {count} are more than the {len(tokens)} tokens they are found "
-                "in; lower it, or raise teacher.fitted"
-            )
-        mean = tokens.mean(0)
-        self.mean.copy_(mean)
-        unit = F.normalize(tokens - mean, dim=1)
-        centres = unit[rng.choice(len(unit), count, replace=False).tolist()]
-        for _ in range(_ROUNDS):
-            nearest = torch.cat([(p @ centres.T).argmax(1) for p in unit.split(8192)])
-            sums = torch.zeros_like(centres).index_add_(0, nearest, unit)
-            empty = sums.norm(dim=1) < 1e-6
-            # A centre that nothing is nearest to stays where it was.
-            centres = torch.where(empty[:, None], centres, F.normalize(sums, dim=1))
-        self.prototypes.copy_(centres)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Score tokens ``(..., dim)``: ``(..., prototypes)``."""
-        # In bf16 a cosine is off by more than low temperatures forgive.
-        with torch.autocast(tokens.device.type, enabled=False):
-            centred = F.normalize(tokens.float() - self.mean, dim=-1)
-            return centred @ self.prototypes.T
 
 
 def _on_grid(maps: Tensor, side: int) -> Tensor:

@@ -14,14 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from napari_pathfm.errors import PathfmError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from torch import Tensor
 
     from napari_pathfm.training._ranks import Ranks
 
 _ROUNDS = 3  # of Sinkhorn-Knopp, in SwAV and DINOv2
+_MOVES = 8  # of k-means
 
 
 class Head(nn.Module):
@@ -152,3 +156,55 @@ def koleo(cls: Tensor) -> Tensor:
 def entropy(wanted: Tensor) -> Tensor:
     """Mean entropy of distributions ``(..., K)``: the floor of the losses above."""
     return -(wanted * wanted.clamp_min(1e-12).log()).sum(-1).mean()
+
+
+class Targets(nn.Module):
+    """A teacher's frozen head: cosines of centred tokens to prototypes.
+
+    Parameters
+    ----------
+    dim, prototypes : int
+        Length of a token, and how many.
+    """
+
+    mean: Tensor
+    prototypes: Tensor
+
+    def __init__(self, dim: int, prototypes: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("prototypes", torch.zeros(prototypes, dim))
+
+    @torch.no_grad()
+    def fit(self, tokens: Tensor, rng: np.random.Generator, key: str) -> None:
+        """Find the prototypes in tokens ``(n, dim)`` by spherical k-means.
+
+        Raises
+        ------
+        PathfmError
+            If there are fewer tokens than prototypes.
+        """
+        count = len(self.prototypes)
+        if len(tokens) < count:
+            raise PathfmError(
+                f"{key}: {count} are more than the {len(tokens)} tokens they are found "
+                "in; lower it, or raise teacher.fitted"
+            )
+        mean = tokens.mean(0)
+        self.mean.copy_(mean)
+        unit = F.normalize(tokens - mean, dim=1)
+        centres = unit[rng.choice(len(unit), count, replace=False).tolist()]
+        for _ in range(_MOVES):
+            nearest = torch.cat([(p @ centres.T).argmax(1) for p in unit.split(8192)])
+            sums = torch.zeros_like(centres).index_add_(0, nearest, unit)
+            empty = sums.norm(dim=1) < 1e-6
+            # A centre that nothing is nearest to stays where it was.
+            centres = torch.where(empty[:, None], centres, F.normalize(sums, dim=1))
+        self.prototypes.copy_(centres)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Score tokens ``(..., dim)``: ``(..., prototypes)``."""
+        # In bf16 a cosine is off by more than low temperatures forgive.
+        with torch.autocast(tokens.device.type, enabled=False):
+            centred = F.normalize(tokens.float() - self.mean, dim=-1)
+            return centred @ self.prototypes.T

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -35,6 +37,10 @@ class Model:
         Width of the feed-forward part, in ``dim``.
     swiglu : bool
         Packed SwiGLU rather than GELU.
+    projected : bool
+        Whether the encoder has the linear layers behind its final norm, one for CLS and
+        one for patches, that said the teacher's features: cosines of tokens, which maps
+        show, are then of what was learnt. The losses are of the tokens before them.
     registers : int
         Tokens beside CLS; with them, the position embedding is the patches' alone.
     layer_scale : float
@@ -56,6 +62,7 @@ class Model:
     licence: str = "not stated"
     mlp_ratio: Annotated[float, AtLeast(0.1)] = 4.0
     swiglu: bool = False
+    projected: bool = False
     registers: Annotated[int, AtLeast(0)] = 0
     layer_scale: Annotated[float, AtLeast(1e-9)] = 1e-5
     drop_path: Annotated[float, Between(0, 0.9)] = 0.0
@@ -75,6 +82,7 @@ class Model:
             "num_heads": self.heads,
             "mlp_ratio": self.mlp_ratio,
             "swiglu": self.swiglu,
+            **({"projected": True} if self.projected else {}),
             "reg_tokens": self.registers,
             "no_embed_class": self.registers > 0,
             "init_values": self.layer_scale,
@@ -99,6 +107,7 @@ class Student(nn.Module):
         self._prefix = 1 + model.registers
         self._checkpointing = checkpointing
         arguments = {**model.arguments(), "drop_path_rate": model.drop_path}
+        arguments.pop("projected", None)  # they are another part of what is trained
         self.vit: Any = build_vit(_spec(model, px, arguments))
         self.mask_token = nn.Parameter(torch.zeros(model.dim))
         self.mean: Tensor
@@ -173,6 +182,7 @@ def write_encoder(
     *,
     px: int,
     mpp: float,
+    layers: Mapping[str, nn.Linear] | None = None,
 ) -> None:
     """Write ``encoder.safetensors`` and the ``encoder.toml`` that describes it.
 
@@ -180,8 +190,11 @@ def write_encoder(
     """
     import json
 
-    write_tensors(folder / "encoder.safetensors", student.vit.state_dict(), provenance)
-    count = sum(p.numel() for p in student.vit.parameters())
+    tensors = student.vit.state_dict()
+    if layers is not None:
+        tensors = _projected(tensors, layers, model.dim)
+    write_tensors(folder / "encoder.safetensors", tensors, provenance)
+    count = sum(value.numel() for value in tensors.values())
     told = {
         "name": model.name,
         "title": model.title or model.name,
@@ -198,3 +211,16 @@ def write_encoder(
     inner = [f"{key} = {json.dumps(v)}" for key, v in model.arguments().items()]
     text = "\n".join([*lines, "", "[arguments]", *inner, ""])
     write_text(folder / "encoder.toml", text)
+
+
+def _projected(
+    tensors: Mapping[str, Tensor], layers: Mapping[str, nn.Linear], dim: int
+) -> dict[str, Tensor]:
+    """Put layers behind the final norm, with zeros where they say less than `dim`."""
+    made = {re.sub(r"^norm\.", "norm.0.", key): v for key, v in tensors.items()}
+    for name, layer in layers.items():
+        missing = dim - layer.out_features
+        weight, bias = layer.weight.detach(), layer.bias.detach()
+        made[f"norm.1.{name}.weight"] = F.pad(weight, (0, 0, 0, missing))
+        made[f"norm.1.{name}.bias"] = F.pad(bias, (0, missing))
+    return made
