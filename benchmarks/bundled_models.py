@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import shapely
 import torch
 from PIL import Image
 
@@ -26,6 +28,7 @@ from napari_pathfm.encoders._vit import build_vit
 from napari_pathfm.evaluation._copies import Gallery, is_blank, threshold
 from napari_pathfm.evaluation._distances import frechet_distance
 from napari_pathfm.evaluation._pairs import place_cosines, place_hits
+from napari_pathfm.exports import read_geojson
 from napari_pathfm.generators._autoencoder import Autoencoder, to_signed
 from napari_pathfm.training._repae_losses import psnr
 from napari_pathfm.training._teachers import Lite0Teacher
@@ -33,6 +36,7 @@ from napari_pathfm.weights import bundled_path, load_strict, read_tensors
 
 HELD_OUT = "Case-48"
 PX = 224
+Look = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 PLACES = 24
 CONTRAST = 25  # standard deviation of 0..255 above which a tile is no glass
 AXES = 64  # principal components that Fréchet distances are measured in
@@ -48,6 +52,9 @@ class Weights:
     folder: Path
 
     def encoder(self) -> Encoder:
+        described = self.folder / "encoder.toml"  # of a run
+        if described.is_file():
+            return load_encoder(described, device="cpu")
         path = self.folder / "encoder.safetensors"
         return load_encoder("bundled", weights=path, device="cpu")
 
@@ -67,6 +74,16 @@ def cut(file: Path, grid: int = 4) -> list[np.ndarray]:
     return [field[y : y + PX, x : x + PX] for y in corners for x in corners]
 
 
+def by_encoder(encoder: Encoder) -> Look:
+    """CLS and patch tokens."""
+
+    def look(tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        seen = encoder.encode(tiles)
+        return seen.cls, seen.patches
+
+    return look
+
+
 def slide_tiles(data: Path) -> list[np.ndarray]:
     tiles: list[np.ndarray] = []
     for name, mpp in SLIDES:
@@ -75,11 +92,13 @@ def slide_tiles(data: Path) -> list[np.ndarray]:
     return tiles
 
 
-def by_teacher(tiles: np.ndarray) -> np.ndarray:
-    """Pooled features of EfficientNet-Lite0, which no version is steered by."""
+def by_teacher(tiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pooled features and maps of EfficientNet-Lite0, which steers no version."""
     teacher = Lite0Teacher(torch.device("cpu"))
     parts = np.array_split(tiles, max(len(tiles) // 64, 1))
-    return np.concatenate([teacher.look(part)[0].numpy() for part in parts])
+    seen = [teacher.look(part) for part in parts]
+    pooled, maps = (torch.cat(each).numpy() for each in zip(*seen, strict=True))
+    return pooled, maps
 
 
 def nearest_neighbour(features, labels, groups=None) -> float:
@@ -114,6 +133,55 @@ def scanner_crops(data: Path, px: int = 64, step: int = 16) -> list[np.ndarray]:
     return views
 
 
+def regions() -> dict[str, shapely.Geometry]:
+    """The hand-drawn regions of CMU-1-Small-Region, by class."""
+    drawn = read_geojson(Path(__file__).parents[1] / "tests/data/cmu_regions.geojson")
+    return {
+        name: shapely.union_all(
+            [one.geometry for one in drawn if one.classification == name]
+        )
+        for name in ("Epidermis", "Dermis")
+    }
+
+
+def click_aucs(tokens, x, y, shapes, clicks: int = 150) -> list[float]:
+    """How well a click in each region tells it from the other: mean AUC over clicks."""
+    unit = tokens / np.linalg.norm(tokens, axis=1, keepdims=True)
+    inside = [unit[shapely.contains_xy(shape, x, y)] for shape in shapes.values()]
+    found = []
+    for own, other in (inside, inside[::-1]):
+        each = []
+        for at in np.linspace(0, len(own) - 1, min(clicks, len(own))).astype(int):
+            like, unlike = np.delete(own, at, 0) @ own[at], other @ own[at]
+            ranks = np.concatenate([like, unlike]).argsort().argsort()[: len(like)]
+            each.append((ranks.mean() - (len(like) - 1) / 2) / len(unlike))
+        found.append(float(np.mean(each)))
+    return found
+
+
+def click_figures(data: Path, looks: dict[str, Look]) -> None:
+    """Clicks into two kinds of tissue, by tiles and by patches."""
+    shapes = regions()
+    with open_slide(data / "slides" / SLIDES[0][0]) as slide:
+        half, whole = tile_grid(slide, stride=PX // 2), tile_grid(slide)
+        seen = [
+            np.concatenate([pixels for _, pixels in slide.tiles(grid)])
+            for grid in (half, whole)
+        ]
+    for name, look in looks.items():
+        x, y = (half.coords + half.tile_size / 2).T
+        told = [click_aucs(look(seen[0])[0], x, y, shapes)]
+        patches = look(seen[1])[1]
+        side = whole.tile_size / patches.shape[1]
+        steps = side * (np.arange(patches.shape[1]) + 0.5)
+        x = whole.coords[:, 0, None, None] + steps[None, None, :] + 0 * steps[:, None]
+        y = whole.coords[:, 1, None, None] + steps[None, :, None] + 0 * steps
+        flat = patches.reshape(-1, patches.shape[-1])
+        told.append(click_aucs(flat, x.ravel(), y.ravel(), shapes))
+        by_tile, by_patch = ("epidermis {:.3f}, dermis {:.3f}".format(*t) for t in told)
+        print(f"{name}: AUC of a click by tiles: {by_tile}; by patches: {by_patch}")
+
+
 def encoder_figures(data: Path, versions: list[Weights]) -> None:
     files = fields(data)
     labels = np.array([f.name.split("___")[0] for f in files])
@@ -125,15 +193,15 @@ def encoder_figures(data: Path, versions: list[Weights]) -> None:
     device = torch.device("cpu")
     twin = Encoder(ENCODERS["bundled"], network, "random", device)
     found = {w.name: w.encoder() for w in versions} | {"untrained twin": twin}
-    looks = {name: (lambda t, e=e: e.encode(t).cls) for name, e in found.items()}
+    looks: dict[str, Look] = {name: by_encoder(e) for name, e in found.items()}
     looks["teacher"] = by_teacher
     print(f"{len(files)} fields, {(cases == HELD_OUT).sum()} of them held out;")
     print(f"{len(scanners[0])} places on {len(scanners)} scanners, medians of pairs")
     for name, look in looks.items():
-        features = look(tiles).reshape(len(files), 16, -1).mean(1)
+        features = look(tiles)[0].reshape(len(files), 16, -1).mean(1)
         all_fields = nearest_neighbour(features, labels)
         across = nearest_neighbour(features, labels, cases)
-        views = [look(view) for view in scanners]
+        views = [look(view)[0] for view in scanners]
         pairs = []
         for a, b in combinations(views, 2):
             hits = place_hits(a, b).mean(-1)  # of both slides, of the other; top-k
@@ -146,6 +214,7 @@ def encoder_figures(data: Path, versions: list[Weights]) -> None:
             f"top-1 {first:.3f}, top-10 {ten:.3f}",
             flush=True,
         )
+    click_figures(data, looks)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     encoder = versions[0].encoder()
@@ -209,13 +278,13 @@ def distances(data: Path, versions: list[Weights]) -> None:
     own = np.stack([tile for file in files[::2] for tile in cut(file)])
     other = np.stack([tile for file in files[1::2] for tile in cut(file)])
     rng = np.random.default_rng(0)
-    real = by_teacher(other)
+    real = by_teacher(other)[0]
     centre = real.mean(0)
     _, _, axes = np.linalg.svd(real - centre, full_matrices=False)
 
     def distance(tiles: np.ndarray) -> float:
         return frechet_distance(
-            (by_teacher(tiles) - centre) @ axes[:AXES].T,
+            (by_teacher(tiles)[0] - centre) @ axes[:AXES].T,
             (real - centre) @ axes[:AXES].T,
         )
 
