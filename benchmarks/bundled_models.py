@@ -159,6 +159,16 @@ def click_aucs(tokens, x, y, shapes, clicks: int = 150) -> list[float]:
     return found
 
 
+def lattice_share(patches: np.ndarray) -> float:
+    """Which share of patches' variance their place in the tile explains.
+
+    By chance one over the tiles; more shows as the lattice of tiles in a map.
+    """
+    unit = patches / np.linalg.norm(patches, axis=-1, keepdims=True)
+    centred = unit - unit.mean((0, 1, 2))
+    return float((centred.mean(0) ** 2).sum(-1).mean() / (centred**2).sum(-1).mean())
+
+
 def click_figures(data: Path, looks: dict[str, Look]) -> None:
     """Clicks into two kinds of tissue, by tiles and by patches."""
     shapes = regions()
@@ -179,7 +189,12 @@ def click_figures(data: Path, looks: dict[str, Look]) -> None:
         flat = patches.reshape(-1, patches.shape[-1])
         told.append(click_aucs(flat, x.ravel(), y.ravel(), shapes))
         by_tile, by_patch = ("epidermis {:.3f}, dermis {:.3f}".format(*t) for t in told)
-        print(f"{name}: AUC of a click by tiles: {by_tile}; by patches: {by_patch}")
+        print(
+            f"{name}: AUC of a click by tiles: {by_tile}; by patches: {by_patch}; "
+            f"explained by their place in the tile {lattice_share(patches):.3f} "
+            f"(by chance {1 / len(patches):.3f})",
+            flush=True,
+        )
 
 
 def encoder_figures(data: Path, versions: list[Weights]) -> None:
