@@ -123,8 +123,8 @@ class Losses:
     @property
     def by_features(self) -> bool:
         """Whether any asks for the teacher's features, or for agreement."""
-        tokens = self.pooled, self.maps, self.geometry, self.map_geometry
-        return any(tokens) or bool(self.agree)
+        tiles = self.pooled, self.geometry, self.agree
+        return any((*tiles, self.maps, self.map_geometry))
 
     def temperature(self, step: int) -> float:
         """Give the teacher's temperature at a step."""

@@ -97,7 +97,7 @@ class Distilled(EncoderRecipe):
         parts = max(config.teacher.fitted // _AT_ONCE, 1)
         turn = Turn(config.run.seed, JUDGING, config.teacher.fitted, parts=parts)
         rng = np.random.default_rng(config.run.seed)
-        cls, patches, steady = [], [], []
+        renderings, patches = [], []
         ridge = config.teacher.ridge if config.losses.by_features else 0.0
         for _ in range(parts):
             crops = self._tiles.learn.draw_with(
@@ -105,24 +105,23 @@ class Distilled(EncoderRecipe):
             )
             shown = np.stack(crops, 1)  # (views, n, px, px, 3), the first unchanged
             pooled, maps = self._teacher.look(shown[0])
+            others = [self._teacher.look(view)[0] for view in shown[1:]]
+            renderings.append(torch.stack([pooled, *others], 1).float())
             flat = maps.flatten(1, 2)
             some = rng.choice(flat.shape[1], min(_PATCHES, flat.shape[1]), False)
-            cls.append(pooled.float())
             patches.append(flat[:, some.tolist()].flatten(0, 1).float())
-            others = [self._teacher.look(view)[0].float() for view in shown[1:]]
-            steady.append(torch.stack([cls[-1], *others], 1))
             turn = turn.following()
+        seen = torch.cat(renderings)
         if config.heads is not None:
-            module["cls_targets"].fit(torch.cat(cls), rng, "heads.cls_prototypes")
+            module["cls_targets"].fit(seen[:, 0], rng, "heads.cls_prototypes")
             module["patch_targets"].fit(
                 torch.cat(patches), rng, "heads.patch_prototypes"
             )
         if config.losses.by_features:
             if ridge:
-                told = torch.cat(steady), ridge, "teacher.cls_axes"
-                module["cls_axes"].fit_steady(*told)
+                module["cls_axes"].fit_steady(seen, ridge, "teacher.cls_axes")
             else:
-                module["cls_axes"].fit(torch.cat(cls), "teacher.cls_axes")
+                module["cls_axes"].fit(seen[:, 0], "teacher.cls_axes")
             module["patch_axes"].fit(torch.cat(patches), "teacher.patch_axes")
 
     def _renderings(

