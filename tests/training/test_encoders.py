@@ -145,6 +145,7 @@ def test_distillation_overfits_one_batch_down_to_the_targets_entropy(place):
     from napari_pathfm.training._prototypes import entropy, sinkhorn
 
     wanted = sinkhorn(recipe.module["cls_targets"](pooled), 0.07, recipe._ranks)
+    maps = recipe.module["places"](maps)
     tokens = recipe.module["patch_targets"](maps.flatten(1, 2)).flatten(0, 1)
     patches = sinkhorn(tokens, 0.07, recipe._ranks)
     # Of a student that sees which crop it is: the mean of both answers.
@@ -222,6 +223,29 @@ def test_a_ridge_asks_for_axes_that_renderings_change_little(place):
         return float(seen.var(0).mean() / seen.mean(0).var(0).mean())
 
     assert left(steady) < 0.8 * left(plain)
+
+
+def test_what_a_place_in_the_tile_adds_is_not_asked_for(place, monkeypatch):
+    plain = made(place, "distil", *FEATURES)
+    look = type(plain._teacher).look
+    edge = 9 * torch.randn(4, 4, 16)
+    edge -= edge.mean((0, 1))
+
+    def with_edge(teacher, tiles):
+        pooled, maps = look(teacher, tiles)
+        return pooled, maps + edge
+
+    monkeypatch.setattr(type(plain._teacher), "look", with_edge)
+    uneven = made(place, "distil", *FEATURES)
+    added = uneven.module["places"].mean - plain.module["places"].mean
+    torch.testing.assert_close(added, edge, atol=1e-4, rtol=1e-4)
+    axes = [recipe.module["patch_axes"].axes for recipe in (plain, uneven)]
+    torch.testing.assert_close(*axes, atol=1e-3, rtol=1e-3)
+    wanted = uneven.losses(Turn(0, 0, 4), "all")["map_geometry"]
+    monkeypatch.setattr(type(plain._teacher), "look", look)
+    torch.testing.assert_close(
+        plain.losses(Turn(0, 0, 4), "all")["map_geometry"], wanted, atol=1e-4, rtol=1e-3
+    )
 
 
 def test_a_projected_encoder_says_what_it_learnt(place, tmp_path):

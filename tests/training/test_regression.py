@@ -10,6 +10,7 @@ from napari_pathfm.errors import PathfmError
 from napari_pathfm.training._encoder_config import Losses
 from napari_pathfm.training._regression import (
     Axes,
+    Places,
     agreement,
     feature_losses,
     geometry,
@@ -76,6 +77,16 @@ def test_steady_axes_are_those_that_renderings_change_least():
     principal.fit(tensor(means), "key")
     one, other = (axes.axes[:, 0], principal.axes[:, 0])
     assert float(unlike(one, other)) == pytest.approx(0, abs=1e-3)  # nothing counts
+
+
+def test_places_lose_their_mean_and_keep_that_of_all():
+    maps = numbers(50, 2, 3, 4) + 5
+    maps[:, 0, 0] += 3
+    places = Places(tensor(maps.mean(0)))
+    left = places(tensor(maps)).double().numpy()
+    wanted = np.broadcast_to(maps.mean((0, 1, 2)), (2, 3, 4))
+    np.testing.assert_allclose(left.mean(0), wanted, atol=1e-5)
+    np.testing.assert_allclose(left - left.mean(0), maps - maps.mean(0), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(2, 5), (9, 2)])

@@ -24,7 +24,7 @@ from napari_pathfm.training._encoder_base import EncoderRecipe
 from napari_pathfm.training._prototypes import Targets, dino, entropy, ibot, sinkhorn
 from napari_pathfm.training._ranks import Ranks
 from napari_pathfm.training._recipe import Group, Phase, grouped
-from napari_pathfm.training._regression import Axes, feature_losses
+from napari_pathfm.training._regression import Axes, Places, feature_losses
 from napari_pathfm.training._teachers import open_teacher
 from napari_pathfm.training._turn import JUDGING, Turn
 from napari_pathfm.training._views import crop, scanned
@@ -92,12 +92,12 @@ class Distilled(EncoderRecipe):
         self._fit()
 
     def _fit(self) -> None:
-        """Find prototypes and axes; they are part of the state."""
+        """Find prototypes, axes and what a place adds; they are part of the state."""
         config, module = self._config, self.module
         parts = max(config.teacher.fitted // _AT_ONCE, 1)
         turn = Turn(config.run.seed, JUDGING, config.teacher.fitted, parts=parts)
         rng = np.random.default_rng(config.run.seed)
-        renderings, patches = [], []
+        renderings, means, tokens = [], [], []
         ridge = config.teacher.ridge if config.losses.by_features else 0.0
         for _ in range(parts):
             crops = self._tiles.learn.draw_with(
@@ -107,22 +107,24 @@ class Distilled(EncoderRecipe):
             pooled, maps = self._teacher.look(shown[0])
             others = [self._teacher.look(view)[0] for view in shown[1:]]
             renderings.append(torch.stack([pooled, *others], 1).float())
-            flat = maps.flatten(1, 2)
+            flat = maps.float().flatten(1, 2)
             some = rng.choice(flat.shape[1], min(_PATCHES, flat.shape[1]), False)
-            patches.append(flat[:, some.tolist()].flatten(0, 1).float())
+            means.append(maps.float().mean(0))
+            tokens.append((flat[:, some.tolist()], some.tolist()))
             turn = turn.following()
+        module["places"] = Places(torch.stack(means).mean(0))
+        of_places = module["places"].mean.flatten(0, 1)
+        patches = torch.cat([(t - of_places[at]).flatten(0, 1) for t, at in tokens])
         seen = torch.cat(renderings)
         if config.heads is not None:
             module["cls_targets"].fit(seen[:, 0], rng, "heads.cls_prototypes")
-            module["patch_targets"].fit(
-                torch.cat(patches), rng, "heads.patch_prototypes"
-            )
+            module["patch_targets"].fit(patches, rng, "heads.patch_prototypes")
         if config.losses.by_features:
             if ridge:
                 module["cls_axes"].fit_steady(seen, ridge, "teacher.cls_axes")
             else:
                 module["cls_axes"].fit(seen[:, 0], "teacher.cls_axes")
-            module["patch_axes"].fit(torch.cat(patches), "teacher.patch_axes")
+            module["patch_axes"].fit(patches, "teacher.patch_axes")
 
     def _renderings(
         self, tile: NDArray[np.uint8], rng: np.random.Generator, several: bool
@@ -156,7 +158,7 @@ class Distilled(EncoderRecipe):
         cls, patches = student(self._images(shown.large), hidden, kept)
         with torch.no_grad():
             pooled, maps = self._looked(shown)
-            tokens = _on_grid(maps.float(), self._shower.side)
+            tokens = _on_grid(module["places"](maps), self._shower.side)
         if kept is not None:
             hidden, tokens = hidden[:, kept], tokens[:, kept]
         losses: dict[str, Tensor] = {}

@@ -117,6 +117,29 @@ class Axes(nn.Module):
             return (tokens.float() - self.mean) @ self.axes
 
 
+class Places(nn.Module):
+    """What a teacher's maps say of the place in a tile, whatever is seen there.
+
+    Convolutions that are padded with zeros, and position embeddings, leave it; a
+    student learns it before anything else, and its maps show the lattice of tiles.
+
+    Parameters
+    ----------
+    mean : Tensor
+        Mean of many tiles' maps, ``(h, w, P)``.
+    """
+
+    mean: Tensor
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean - mean.mean((0, 1)))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Take it out of maps ``(n, h, w, P)``."""
+        return maps.float() - self.mean
+
+
 def _spread(centred: Tensor) -> Tensor:
     return centred.T @ centred / len(centred)
 
