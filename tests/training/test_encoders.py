@@ -180,10 +180,15 @@ PROJECTED = "model.projected=true"
 
 
 # Tiles that are alike to the teacher pull against telling all tiles apart.
-@pytest.mark.parametrize(("off", "rate"), [(("agree",), 3e-3), (LEARNT, 1e-3)])
-def test_distillation_by_features_overfits_one_batch_to_near_zero(place, off, rate):
+@pytest.mark.parametrize(
+    ("off", "rate", "within"),
+    [(("agree",), 3e-3, "false"), (("agree",), 3e-3, "true"), (LEARNT, 1e-3, "false")],
+)
+def test_distillation_by_features_overfits_one_batch_to_near_zero(
+    place, off, rate, within
+):
     without = [f"losses.{name}=0" for name in off]
-    recipe = made(place, "distil", *FEATURES, *without)
+    recipe = made(place, "distil", *FEATURES, *without, f"losses.within={within}")
     recipe.module.train()
     first, last = overfit(recipe, 200, rate)
     assert set(last) == {*LEARNT, "agree"} - set(off)

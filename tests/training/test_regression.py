@@ -127,6 +127,40 @@ def test_patches_are_compared_with_those_of_all_tiles():
     assert float(found["map_geometry"]) == pytest.approx(wanted, abs=1e-5)
 
 
+def test_within_a_tile_only_differences_from_its_mean_count():
+    module = torch.nn.ModuleDict(
+        {"patch_axes": Axes(5, 3), "patch_words": torch.nn.Linear(4, 3)}
+    )
+    module["patch_axes"].fit(tensor(numbers(40, 5)), "key")
+    patches, tokens = numbers(3, 16, 4, seed=1), numbers(3, 16, 5, seed=2)
+    told = Losses(maps=2.0, map_geometry=3.0, within=True)
+    rest = torch.zeros(3, 4), torch.zeros(3, 5)
+
+    def found(patches, tokens, told=told):
+        both = tensor(patches), tensor(tokens)
+        return feature_losses(module, rest[0], both[0], rest[1], both[1], told)
+
+    losses = found(patches, tokens)
+
+    def less_mean(x):
+        return x - x.mean(1, keepdims=True)
+
+    said = less_mean(module["patch_words"](tensor(patches)).detach().numpy())
+    wanted = less_mean(module["patch_axes"](tensor(tokens)).numpy())
+    alike = (unit(said) * unit(wanted)).sum(-1).mean()
+    assert float(losses["maps"].detach()) == pytest.approx(2 * (1 - alike), abs=1e-5)
+    a = unit(less_mean(patches)[:, ::2].reshape(24, 4))
+    b = unit(wanted[:, ::2].reshape(24, 3))
+    gap = 3 * ((a @ a.T - b @ b.T) ** 2).mean()
+    assert float(losses["map_geometry"]) == pytest.approx(gap, abs=1e-5)
+    # What is the same all over a tile is nobody's to say.
+    moved = found(patches + numbers(3, 1, 4, seed=3), tokens + numbers(3, 1, 5, seed=4))
+    for name, loss in losses.items():
+        torch.testing.assert_close(moved[name], loss, atol=1e-4, rtol=1e-4)
+    whole = found(patches, tokens, Losses(maps=2.0))["maps"]
+    assert float((whole - losses["maps"]).detach().abs()) > 1e-3
+
+
 def test_agreement_is_infonce_in_both_directions():
     a, b = numbers(4, 8), numbers(4, 8, seed=1)
     scores = unit(a) @ unit(b).T / 0.1

@@ -25,7 +25,7 @@ from napari_pathfm.training import listing, read_config, train
 from napari_pathfm.training._loop import run
 from napari_pathfm.training._ranks import Ranks
 from napari_pathfm.training._repae_config import generator
-from napari_pathfm.training._repae_losses import draw, flow_loss, noised, psnr
+from napari_pathfm.training._repae_losses import blurred, draw, flow_loss, noised, psnr
 from napari_pathfm.training._repae_networks import build_denoiser
 from napari_pathfm.training._repae_reconstruct import drawn_images
 from napari_pathfm.training._turn import Turn
@@ -210,6 +210,38 @@ def test_one_step_is_the_one_worked_out_by_hand(root, tmp_path):
     run(recipe, config.run, tmp_path, CPU, STARTED)
     np.testing.assert_allclose(last.detach(), decoder_by_hand, atol=2e-6)
     np.testing.assert_allclose(head.detach(), denoiser_by_hand, atol=2e-6)
+
+
+def test_the_denoiser_alone_hears_blurred_conditions(root, monkeypatch):
+    from napari_pathfm.training import _repae
+
+    heard, felt = [], []
+    losses, end = _repae.denoiser_losses, _repae.end_to_end_loss
+
+    def denoiser(network, x, seen, *rest):
+        heard.append(seen)
+        return losses(network, x, seen, *rest)
+
+    def autoencoder(network, codec, z, seen, draws):
+        felt.append(seen)
+        return end(network, codec, z, seen, draws)
+
+    monkeypatch.setattr(_repae, "denoiser_losses", denoiser)
+    monkeypatch.setattr(_repae, "end_to_end_loss", autoencoder)
+    for share in (0.0, 0.5):
+        _, recipe = end_to_end(root, f"flow.condition_noise={share}")
+        recipe.place(CPU)
+        turn = Turn(0, 0, 2)
+        recipe.losses(turn, "autoencoder")
+        recipe.losses(turn, "denoiser")
+        assert (recipe._spread > 0).any()
+    plain, noisy = heard
+    wanted = blurred(plain.cls, recipe._spread, 0.5, Turn(0, 0, 2))
+    torch.testing.assert_close(noisy.cls, wanted)
+    assert not torch.equal(noisy.cls, plain.cls)
+    torch.testing.assert_close(noisy.tokens, plain.tokens)
+    for seen in felt:
+        torch.testing.assert_close(seen.cls, plain.cls)
 
 
 def test_a_denoiser_overfits_one_batch():

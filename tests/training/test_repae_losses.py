@@ -84,6 +84,15 @@ def test_times_are_drawn_as_named_and_a_tenth_of_conditions_is_dropped():
     assert not losses.draw(Turn(0, 0, 99), (1, 1, 1), CPU, drop=0).drop.any()
 
 
+def test_conditions_are_blurred_by_their_spread():
+    cls, spread = normal(4000, 3), torch.tensor([2.0, 0.5, 0.0])
+    turn = Turn(7, 1, 4000)
+    found = losses.blurred(cls, spread, 0.25, turn) - cls
+    torch.testing.assert_close(found.std(0), 0.25 * spread, rtol=0.03, atol=1e-6)
+    torch.testing.assert_close(found, losses.blurred(cls, spread, 0.25, turn) - cls)
+    assert abs(float(torch.corrcoef(found[:, :2].T)[0, 1])) < 0.05
+
+
 def test_alignment_kl_edges_features_and_psnr_by_hand():
     a, b = normal(2, 5, 7), normal(2, 5, 7, seed=1)
     x, y = a.numpy(), b.numpy()

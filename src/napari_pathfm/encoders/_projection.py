@@ -28,5 +28,7 @@ class Projection(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Take tokens ``(N, prefix + patches, D)`` to as many."""
-        first, rest = tokens[:, : self._prefix], tokens[:, self._prefix :]
-        return torch.cat([self.tile(first), self.patch(rest)], 1)
+        # Both of all tokens: of the few first ones, a product in half precision is
+        # rounded in another way when tiles come one by one.
+        first, rest = self.tile(tokens), self.patch(tokens)
+        return torch.cat([first[:, : self._prefix], rest[:, self._prefix :]], 1)

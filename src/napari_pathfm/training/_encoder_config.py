@@ -95,6 +95,10 @@ class Losses:
         Weights in a distillation: the teacher's features of tiles and of patches, how
         alike tiles are to it, and patches, and that two views of a tile are alike (see
         ``views.same``).
+    within : bool
+        Whether patches are told, and compared, less the mean of their view: where a
+        teacher's maps say more of the tile than of the place in it, a student that
+        learns them whole draws tiles as blocks.
     hidden_share, hidden_ratio : float, (float, float)
         How many large crops have patches hidden, and which share of them.
     """
@@ -112,6 +116,7 @@ class Losses:
     geometry: _Weight = 0.0
     map_geometry: _Weight = 0.0
     agree: _Weight = 0.0
+    within: bool = False
     hidden_share: _Share = 0.5
     hidden_ratio: tuple[float, float] = (0.1, 0.5)
 

@@ -24,7 +24,7 @@ from napari_pathfm.training._encoder_base import EncoderRecipe
 from napari_pathfm.training._prototypes import Targets, dino, entropy, ibot, sinkhorn
 from napari_pathfm.training._ranks import Ranks
 from napari_pathfm.training._recipe import Group, Phase, grouped
-from napari_pathfm.training._regression import Axes, Places, feature_losses
+from napari_pathfm.training._regression import Axes, Places, differences, feature_losses
 from napari_pathfm.training._teachers import open_teacher
 from napari_pathfm.training._turn import JUDGING, Turn
 from napari_pathfm.training._views import crop, scanned
@@ -108,6 +108,8 @@ class Distilled(EncoderRecipe):
             others = [self._teacher.look(view)[0] for view in shown[1:]]
             renderings.append(torch.stack([pooled, *others], 1).float())
             flat = maps.float().flatten(1, 2)
+            if config.losses.within:
+                flat = differences(flat)
             some = rng.choice(flat.shape[1], min(_PATCHES, flat.shape[1]), False)
             means.append(maps.float().mean(0))
             tokens.append((flat[:, some.tolist()], some.tolist()))

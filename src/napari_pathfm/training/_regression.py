@@ -178,18 +178,27 @@ def feature_losses(
         losses["pooled"] = told.pooled * unlike(said, wanted)
     if told.maps:
         said, wanted = module["patch_words"](patches), module["patch_axes"](tokens)
+        if told.within:
+            said, wanted = differences(said), differences(wanted)
         losses["maps"] = told.maps * unlike(said, wanted)
     if told.geometry:
         wanted = module["cls_axes"](pooled)
         losses["geometry"] = told.geometry * geometry(cls, wanted)
     if told.map_geometry:
         step = max(patches.shape[1] // _PATCHES, 1)
-        some, theirs = (x[:, ::step].flatten(0, 1) for x in (patches, tokens))
-        wanted = module["patch_axes"](theirs)
-        losses["map_geometry"] = told.map_geometry * geometry(some, wanted)
+        said, wanted = patches, module["patch_axes"](tokens)
+        if told.within:
+            said, wanted = differences(said), differences(wanted)
+        some, theirs = (x[:, ::step].flatten(0, 1) for x in (said, wanted))
+        losses["map_geometry"] = told.map_geometry * geometry(some, theirs)
     if told.agree:
         losses["agree"] = told.agree * agreement(*cls.chunk(2))
     return losses
+
+
+def differences(tokens: Tensor) -> Tensor:
+    """Tokens ``(n, t, D)`` less the mean over each view's."""
+    return tokens - tokens.mean(1, keepdim=True)
 
 
 def unlike(said: Tensor, wanted: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from napari_pathfm.training._repae_codecs import begun_with, build_codec
 from napari_pathfm.training._repae_losses import (
     Draws,
     alignment_loss,
+    blurred,
     draw,
     flow_loss,
     noised,
@@ -86,6 +87,7 @@ class GeneratorRecipe:
         self.module = nn.ModuleDict({**parts, "denoiser": denoiser})
         self._device = torch.device("cpu")
         self._remembered: Remembered | None = None
+        self._spread = torch.zeros(guide.spec.dim)  # of conditions, over tiles
         self._judged: dict[str, tuple[NDArray[np.uint8], Seen]] = {}
 
     def phases(self) -> list[Phase]:
@@ -111,7 +113,9 @@ class GeneratorRecipe:
         parts = list(self._look(max(wanted, min(_FIRST, 4 * self._config.run.batch))))
         if wanted:
             self._remembered = Remembered.of(parts)
-        denoiser.told(torch.cat([seen.cls for _, seen in parts]))
+        cls = torch.cat([seen.cls for _, seen in parts])
+        self._spread = cls.std(0)
+        denoiser.told(cls)
         if self._learn:
             codec.gather(torch.cat([z for z, _ in parts]))
 
@@ -153,7 +157,11 @@ class GeneratorRecipe:
         if self._work is None:
             turn.kept["z"], turn.kept["seen"] = self._settled(turn, codec)
         x = codec.normalise(turn.kept["z"], learn=self._learn)
-        return denoiser_losses(denoiser, x, turn.kept["seen"], draws, weights)
+        told: Seen = turn.kept["seen"]
+        if flow.condition_noise:
+            cls = blurred(told.cls, self._spread, flow.condition_noise, turn)
+            told = Seen(cls, told.tokens)
+        return denoiser_losses(denoiser, x, told, draws, weights)
 
     def _drawn(self, turn: Turn) -> tuple[Tensor, Seen]:
         images, pixels = drawn_images(self._tiles, turn, self._device)

@@ -110,6 +110,9 @@ class Flow:
         How times are drawn.
     drop : float
         Share of conditions that are dropped.
+    condition_noise : float
+        Noise on conditions while learning, in their standard deviations: a tile's
+        features name it, and a network that may rely on that learns tiles by heart.
     remembered : int
         Tiles whose latents and features are computed once and kept in memory, instead
         of new tiles all the time; only where the autoencoder is not tuned. 0 for none.
@@ -117,6 +120,7 @@ class Flow:
 
     times: Literal["uniform", "logit-normal"] = "uniform"
     drop: Annotated[float, Between(0, 1)] = 0.1
+    condition_noise: Annotated[float, AtLeast(0)] = 0.0
     remembered: Annotated[int, AtLeast(0)] = 0
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from napari_pathfm.training._turn import Turn
 
-_TIMES, _NOISE, _DROPPED = 20, 21, 22  # streams of `Turn.sample`
+# Streams of `Turn.sample`.
+_TIMES, _NOISE, _DROPPED, _BLURRED = 20, 21, 22, 23
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,24 @@ def draw(
     noise = turn.normal(*shape, stream=_NOISE)
     dropped = turn.uniform(stream=_DROPPED) < drop
     return Draws(t.to(device), noise.to(device), dropped.to(device))
+
+
+def blurred(cls: Tensor, spread: Tensor, share: float, turn: Turn) -> Tensor:
+    """Add noise to conditions (conditioning augmentation, Ho et al. 2022).
+
+    Parameters
+    ----------
+    cls : Tensor
+        Conditions ``(N, D)`` of a turn's samples.
+    spread : Tensor
+        Their standard deviations over tiles, ``(D,)``.
+    share : float
+        Standard deviation of the noise, in those.
+    turn : Turn
+        Where the noise comes from.
+    """
+    noise = turn.normal(cls.shape[1], stream=_BLURRED).to(cls.device)
+    return cls + share * spread * noise
 
 
 def noised(x: Tensor, draws: Draws) -> Tensor:
