@@ -169,6 +169,30 @@ def lattice_share(patches: np.ndarray) -> float:
     return float((centred.mean(0) ** 2).sum(-1).mean() / (centred**2).sum(-1).mean())
 
 
+def seam(patches: np.ndarray, coords: np.ndarray, tile_size: float) -> float:
+    """How far neighbours across tiles' borders are apart, over those within tiles.
+
+    By one minus their cosine; where it is well above 1 a map is drawn in blocks.
+    """
+    unit = patches / np.linalg.norm(patches, axis=-1, keepdims=True)
+    side = unit.shape[1]
+    cells = np.rint(coords / tile_size).astype(int)
+    cells -= cells.min(0)
+    columns, rows = (cells.max(0) + 1) * side
+    field = np.full((rows, columns, unit.shape[-1]), np.nan, np.float32)
+    for (column, row), tile in zip(cells * side, unit, strict=True):
+        field[row : row + side, column : column + side] = tile
+    across, within = [], []
+    for way in (field, field.swapaxes(0, 1)):
+        apart = 1 - (way[1:] * way[:-1]).sum(-1)
+        border = np.arange(len(apart)) % side == side - 1
+        across.append(apart[border].ravel())
+        within.append(apart[~border].ravel())
+    return float(
+        np.nanmean(np.concatenate(across)) / np.nanmean(np.concatenate(within))
+    )
+
+
 def click_figures(data: Path, looks: dict[str, Look]) -> None:
     """Clicks into two kinds of tissue, by tiles and by patches."""
     shapes = regions()
@@ -192,7 +216,8 @@ def click_figures(data: Path, looks: dict[str, Look]) -> None:
         print(
             f"{name}: AUC of a click by tiles: {by_tile}; by patches: {by_patch}; "
             f"explained by their place in the tile {lattice_share(patches):.3f} "
-            f"(by chance {1 / len(patches):.3f})",
+            f"(by chance {1 / len(patches):.3f}); across tiles' borders "
+            f"{seam(patches, whole.coords, whole.tile_size):.2f} of within",
             flush=True,
         )
 

@@ -77,7 +77,7 @@ def test_the_shipped_configs_make_the_shipped_files(data, tmp_path, capsys):
         "generator-small",
         data,
         tmp_path / "generator",
-        f'encoder.name="{(tmp_path / "encoder" / "encoder.toml").as_posix()}"',
+        f'encoder.weights="{(bundled / "encoder.safetensors").as_posix()}"',
         f'autoencoder.weights="{(tmp_path / "autoencoder").as_posix()}"',
         "flow.remembered=4",
     )
@@ -90,13 +90,11 @@ def test_the_shipped_configs_make_the_shipped_files(data, tmp_path, capsys):
             told = json.loads(file.metadata()["provenance"])
             new = {key: file.get_tensor(key).shape for key in file.keys()}  # noqa: SIM118
         assert told["from"]["data"]["held_out"] == ["tiles/s2"]
-        if name == "encoder":  # the first version ships still, of another recipe
-            assert new["norm.1.patch.weight"] == (192, 192)
-            continue
         # What is shipped is what these configs make, tensor by tensor.
         with safe_open(bundled_path(made.name), "pt") as file:
             shipped = {key: file.get_tensor(key).shape for key in file.keys()}  # noqa: SIM118
         assert new == shipped, name
+    load_encoder("bundled", weights=bundled / "encoder.safetensors")
     load_encoder(tmp_path / "encoder" / "encoder.toml")
     made = load_generator("bundled", weights=bundled).generate(None, steps=1)
     assert made[0].pixels.shape == (224, 224, 3)
@@ -105,12 +103,17 @@ def test_the_shipped_configs_make_the_shipped_files(data, tmp_path, capsys):
 def test_the_small_config_is_the_bundled_shape():
     model = read_config("encoder-distillation", "encoder-small").model
     spec = ENCODERS["bundled"]
-    assert model.arguments() == {**spec.arguments, "projected": True}
+    assert model.arguments() == spec.arguments
     assert (model.mean, model.std) == (spec.mean, spec.std)
 
 
 @pytest.mark.parametrize(
-    ("part", "recipe"), [("autoencoder", "autoencoder"), ("denoiser", "generator")]
+    ("part", "recipe"),
+    [
+        ("encoder", "encoder-distillation"),
+        ("autoencoder", "autoencoder"),
+        ("denoiser", "generator"),
+    ],
 )
 def test_shipped_weights_say_what_made_them(part, recipe):
     """Recipe and held-out slides stand in the files, so that no card can be wrong."""

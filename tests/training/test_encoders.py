@@ -279,6 +279,24 @@ def test_a_projected_encoder_says_what_it_learnt(place, tmp_path):
         assert (found[..., 8:] == 0).all()
 
 
+def test_patches_told_within_tiles_are_written_about_their_mean(place, tmp_path):
+    recipe = made(place, "distil", *FEATURES, PROJECTED, "losses.within=true")
+    module = recipe.module.eval()
+    torch.nn.init.constant_(module["patch_words"].bias, 3.0)
+    recipe.write(module, tmp_path, {})
+    assert (module["patch_words"].bias == 3.0).all()  # what is trained stays
+    encoder = load_encoder(tmp_path / "encoder.toml", device="cpu", precision="fp32")
+    shown = recipe._shown("train").clean
+    found = encoder.encode(shown).patches
+    np.testing.assert_allclose(found.mean((0, 1, 2)), 0, atol=1e-4)
+    with torch.no_grad():
+        _, patches = module["student"](recipe._images(shown))
+        said = module["patch_words"](patches).numpy()
+    wanted = said - said.mean((0, 1))
+    found = found.reshape(*wanted.shape[:-1], 24)[..., :8]
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
 def test_dropped_patches_are_not_seen_and_not_asked_for(place):
     recipe = made(place, "distil", *FEATURES, "views.kept=[0.5, 0.5]")
     student = recipe.module["student"].eval()

@@ -98,7 +98,7 @@ def test_wrong_shapes_renamed_missing_and_unexpected_tensors(folder, tensors):
     save_file(changed, folder / NAME)
     says = reason(Cause.ARCHITECTURE, folder)
     assert "cls_token is (1, 1, 64), not (1, 1, 192)" in says
-    assert "parameters, not 2,836,608" in says
+    assert "parameters, not 2,910,720" in says
     renamed = {f"model.{name}": tensor for name, tensor in tensors.items()}
     save_file(renamed, folder / NAME)
     says = reason(Cause.ARCHITECTURE, folder)

@@ -91,15 +91,9 @@ class EncoderRecipe(ABC):
         ``spread`` is one minus the mean cosine between tiles: near zero, all tiles look
         the same to the encoder.
         """
-        if side not in self._judged:
-            tiles = self._tiles.judged(side)
-            if tiles is None:
-                return {}
-            turn = judging(self._told.run.seed, len(tiles))
-            draws = [turn.sample(i, 1) for i in range(len(tiles))]
-            made = list(map(self._shower.make, tiles, draws))
-            self._judged[side] = self._shower.arrange(made)
-        shown = self._judged[side]
+        shown = self._shown(side)
+        if shown is None:
+            return {}
         alone = Ranks(self._ranks.device)
         last = self._told.run.steps
         seen = self._compare(averaged, shown, last, alone)
@@ -108,6 +102,18 @@ class EncoderRecipe(ABC):
         n = len(unit)
         alike = float((unit @ unit.T).sum() - n) / max(n * (n - 1), 1)
         return {name: float(v) for name, v in seen.items()} | {"spread": 1 - alike}
+
+    def _shown(self, side: str) -> Shown | None:
+        """Give the fixed views of fixed tiles, the same each time."""
+        if side not in self._judged:
+            tiles = self._tiles.judged(side)
+            if tiles is None:
+                return None
+            turn = judging(self._told.run.seed, len(tiles))
+            draws = [turn.sample(i, 1) for i in range(len(tiles))]
+            made = list(map(self._shower.make, tiles, draws))
+            self._judged[side] = self._shower.arrange(made)
+        return self._judged[side]
 
     def _images(self, views: NDArray[np.uint8]) -> Tensor:
         """Put views on the device, ``(n, 3, px, px)`` in 0..1."""

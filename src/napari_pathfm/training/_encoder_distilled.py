@@ -12,6 +12,7 @@ counterpart.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -238,7 +239,20 @@ class Distilled(EncoderRecipe):
         """Give what has learnt to say a tile's features, and a patch's."""
         if not self._config.model.projected:
             return None
-        return {"tile": averaged["cls_words"], "patch": averaged["patch_words"]}
+        patch = averaged["patch_words"]
+        if self._config.losses.within:
+            patch = self._centred(averaged["student"], patch)
+        return {"tile": averaged["cls_words"], "patch": patch}
+
+    @torch.no_grad()
+    def _centred(self, student: Any, layer: nn.Linear) -> nn.Linear:
+        """Let a layer say zero of the mean patch: nothing else has told it where."""
+        shown = self._shown("train")
+        assert shown is not None  # there is always something to learn from
+        _, patches = student(self._images(shown.clean))
+        centred = copy.deepcopy(layer)
+        centred.bias.sub_(layer(patches).mean((0, 1)))
+        return centred
 
     def fingerprints(self) -> Mapping[str, Any]:
         """Data and teacher."""

@@ -12,15 +12,12 @@ if TYPE_CHECKING:
 
     import torch
 
-#: The weight files, the runs (folders) that make them, and what these call the file.
+#: The weight files, and the runs (folders) that make them.
 PARTS = (
-    ("encoder.safetensors", "encoder", "encoder.safetensors"),
-    ("encoder.safetensors", "encoder", "averaged.safetensors"),
-    ("autoencoder.safetensors", "autoencoder", "autoencoder.safetensors"),
-    ("denoiser.safetensors", "generator", "denoiser.safetensors"),
+    ("encoder.safetensors", "encoder"),
+    ("autoencoder.safetensors", "autoencoder"),
+    ("denoiser.safetensors", "generator"),
 )
-# Before the names of what is kept, in the files of `bundled-encoder`.
-_ENCODER = "vit."
 
 
 def export_bundled(runs: Path, out: Path) -> list[Path]:
@@ -39,19 +36,13 @@ def export_bundled(runs: Path, out: Path) -> list[Path]:
     from safetensors.torch import load_file, save_file
 
     written = []
-    for name, run, called in PARTS:
-        made = runs / run / called
+    for name, run in PARTS:
+        made = runs / run / name
         if not made.is_file():
             continue
         with safe_open(made, "pt") as file:
             told = file.metadata()
         tensors = load_file(made)
-        if called != name:  # heads that only training needs are left out
-            tensors = {
-                key.removeprefix(_ENCODER): value
-                for key, value in tensors.items()
-                if key.startswith(_ENCODER)
-            }
         kept = {key: _halved(key, value) for key, value in tensors.items()}
         out.mkdir(parents=True, exist_ok=True)
         part = out / f"{name}.part"
@@ -59,7 +50,7 @@ def export_bundled(runs: Path, out: Path) -> list[Path]:
         os.replace(part, out / name)
         written.append(out / name)
     if not written:
-        folders = ", ".join(dict.fromkeys(run for _, run, _ in PARTS))
+        folders = ", ".join(run for _, run in PARTS)
         raise PathfmError(f"{runs} holds no run with weights in {folders}")
     return written
 

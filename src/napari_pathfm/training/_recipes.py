@@ -72,12 +72,6 @@ RECIPES = {
         "GeneratorConfig",
         "generator",
     ),
-    "bundled-encoder": Entry(
-        "the bundled encoder, from EfficientNet-Lite0's features",
-        "_bundled",
-        "BundledConfig",
-        "encoder",
-    ),
 }
 
 
