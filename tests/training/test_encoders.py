@@ -21,6 +21,7 @@ from napari_pathfm.errors import PathfmError
 from napari_pathfm.slides import draw_slide
 from napari_pathfm.training import read_config
 from napari_pathfm.training._prototypes import Targets
+from napari_pathfm.training._steady import steady_layer
 from napari_pathfm.training._turn import Turn
 from napari_pathfm.training._views import scanned
 
@@ -279,22 +280,53 @@ def test_a_projected_encoder_says_what_it_learnt(place, tmp_path):
         assert (found[..., 8:] == 0).all()
 
 
-def test_patches_told_within_tiles_are_written_about_their_mean(place, tmp_path):
-    recipe = made(place, "distil", *FEATURES, PROJECTED, "losses.within=true")
+def test_steady_axes_are_those_that_surroundings_change_least():
+    """Of eight numbers a token says three of its patch, and five of its place."""
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (40, 20, 20, 3), np.uint8)
+    place_in_crop = torch.from_numpy(rng.standard_normal((16, 5))).float()
+
+    def look(crops):
+        patches = torch.from_numpy(crops / 255).float()[:, 2::4, 2::4].flatten(1, 2)
+        return torch.cat([patches, place_in_crop.expand(len(crops), -1, -1)], 2)
+
+    layer = torch.nn.Linear(8, 8)
+    torch.nn.init.orthogonal_(layer.weight)
+    made = steady_layer(look, layer, pictures, 3, patch_px=4, moved=1)
+    assert made.weight.shape == (3, 8)
+    with torch.no_grad():
+        said = made(look(pictures[:, :16, :16]))
+    assert float(said.mean((0, 1)).abs().max()) < 0.1 * float(said.std())
+    # What is left of the place is small, and of the patch all is there.
+    weight = made.weight.detach()
+    assert float(weight[:, 3:].norm() / weight[:, :3].norm()) < 0.1
+    assert torch.linalg.matrix_rank(weight[:, :3]) == 3
+
+
+def test_a_steady_layer_is_written(place, tmp_path):
+    within = [*FEATURES, PROJECTED, "losses.within=true"]
+    for setting, says in (
+        (within, "what is told within views has no zero"),
+        ([*within, "model.steady_axes=9"], "patches are told 8"),
+        ([*FEATURES, "model.steady_axes=4"], "no layer to have them"),
+    ):
+        with pytest.raises(PathfmError, match=rf"model\.steady_axes: .*{says}"):
+            made(place, "distil", *setting)
+    with pytest.raises(PathfmError, match="nothing teaches the layers"):
+        made(place, "dino", "model.steady_axes=4")
+    recipe = made(place, "distil", *within, "model.steady_axes=4")
     module = recipe.module.eval()
-    torch.nn.init.constant_(module["patch_words"].bias, 3.0)
     recipe.write(module, tmp_path, {})
-    assert (module["patch_words"].bias == 3.0).all()  # what is trained stays
     encoder = load_encoder(tmp_path / "encoder.toml", device="cpu", precision="fp32")
     shown = recipe._shown("train").clean
-    found = encoder.encode(shown).patches
-    np.testing.assert_allclose(found.mean((0, 1, 2)), 0, atol=1e-4)
+    found = encoder.encode(shown)
     with torch.no_grad():
-        _, patches = module["student"](recipe._images(shown))
-        said = module["patch_words"](patches).numpy()
-    wanted = said - said.mean((0, 1))
-    found = found.reshape(*wanted.shape[:-1], 24)[..., :8]
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+        cls, tokens = module["student"](recipe._images(shown))
+        patches = recipe._steady(module["student"], module["patch_words"])(tokens)
+        wanted = module["cls_words"](cls), patches.reshape(-1, 4, 4, 4)
+    np.testing.assert_allclose(found.cls[:, :8], wanted[0], atol=1e-4)
+    np.testing.assert_allclose(found.patches[..., :4], wanted[1], atol=1e-4)
+    assert (found.patches[..., 4:] == 0).all()
 
 
 def test_dropped_patches_are_not_seen_and_not_asked_for(place):

@@ -174,9 +174,21 @@ class DistilConfig:
             for key in ("cls_axes", "patch_axes"):
                 if getattr(asked, key) > dim:
                     return f"teacher.{key}: a token has {dim} numbers to say them with"
+        if reason := self._unsteady():
+            return f"model.steady_axes: {reason}"
         if self.losses.agree and not self.views.same:
             return "losses.agree: two views agree where they show the same: views.same"
         return _sides(self.views, self.model)
+
+    def _unsteady(self) -> str | None:
+        kept, projected = self.model.steady_axes, self.model.projected
+        if kept and not projected:
+            return "there is no layer to have them without model.projected"
+        if kept > self.teacher.patch_axes:
+            return f"patches are told {self.teacher.patch_axes} (teacher.patch_axes)"
+        if projected and self.losses.within and not kept:
+            return "what is told within views has no zero of its own: keep some"
+        return None
 
 
 @dataclass(frozen=True)
@@ -206,7 +218,7 @@ class DinoConfig:
 
     def problem(self) -> str | None:
         """Say what cannot be, as ``key: why``."""
-        if self.model.projected:
+        if self.model.projected or self.model.steady_axes:
             return "model.projected: nothing teaches the layers here"
         if self.losses.koleo and self.run.batch // self.run.accumulate < 2:
             return "losses.koleo: it needs two tiles at once"

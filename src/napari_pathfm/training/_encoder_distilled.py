@@ -12,7 +12,6 @@ counterpart.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from napari_pathfm.training._prototypes import Targets, dino, entropy, ibot, sin
 from napari_pathfm.training._ranks import Ranks
 from napari_pathfm.training._recipe import Group, Phase, grouped
 from napari_pathfm.training._regression import Axes, Places, differences, feature_losses
+from napari_pathfm.training._steady import margin, steady_layer
 from napari_pathfm.training._teachers import open_teacher
 from napari_pathfm.training._turn import JUDGING, Turn
 from napari_pathfm.training._views import crop, scanned
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _PATCHES = 16  # patch tokens of a tile that it is told
 _AT_ONCE = 32  # tiles that the teacher is shown for it
+_CROPS = 3  # of each tile that is judged by, for a steady layer
 
 
 def build(config: DistilConfig, root: Path) -> Distilled:
@@ -240,19 +241,31 @@ class Distilled(EncoderRecipe):
         if not self._config.model.projected:
             return None
         patch = averaged["patch_words"]
-        if self._config.losses.within:
-            patch = self._centred(averaged["student"], patch)
+        if self._config.model.steady_axes:
+            patch = self._steady(averaged["student"], patch)
         return {"tile": averaged["cls_words"], "patch": patch}
 
     @torch.no_grad()
-    def _centred(self, student: Any, layer: nn.Linear) -> nn.Linear:
-        """Let a layer say zero of the mean patch: nothing else has told it where."""
-        shown = self._shown("train")
-        assert shown is not None  # there is always something to learn from
-        _, patches = student(self._images(shown.clean))
-        centred = copy.deepcopy(layer)
-        centred.bias.sub_(layer(patches).mean((0, 1)))
-        return centred
+    def _steady(self, student: Any, layer: nn.Linear) -> nn.Linear:
+        model, views = self._config.model, self._config.views
+        moved = margin(self._shower.side)
+        px = views.global_px + moved * model.patch_px
+        tiles = self._tiles.judged("train")
+        assert tiles is not None  # there is always something to learn from
+        rng = np.random.default_rng(self._config.run.seed)
+        pictures = [
+            crop(tile, rng, px, views.global_scale)
+            for tile in tiles
+            for _ in range(_CROPS)
+        ]
+        return steady_layer(
+            lambda crops: student(self._images(crops))[1],
+            layer,
+            np.stack(pictures),
+            model.steady_axes,
+            model.patch_px,
+            moved,
+        )
 
     def fingerprints(self) -> Mapping[str, Any]:
         """Data and teacher."""

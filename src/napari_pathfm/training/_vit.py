@@ -41,6 +41,9 @@ class Model:
         Whether the encoder has the linear layers behind its final norm, one for CLS and
         one for patches, that said the teacher's features: cosines of tokens, which maps
         show, are then of what was learnt. The losses are of the tokens before them.
+    steady_axes : int
+        With it, the layer of patches says so many axes of what was learnt, those that a
+        patch's surroundings change least (`_steady`); 0 for all as they are.
     registers : int
         Tokens beside CLS; with them, the position embedding is the patches' alone.
     layer_scale : float
@@ -63,6 +66,7 @@ class Model:
     mlp_ratio: Annotated[float, AtLeast(0.1)] = 4.0
     swiglu: bool = False
     projected: bool = False
+    steady_axes: Annotated[int, AtLeast(0)] = 0
     registers: Annotated[int, AtLeast(0)] = 0
     layer_scale: Annotated[float, AtLeast(1e-9)] = 1e-5
     drop_path: Annotated[float, Between(0, 0.9)] = 0.0
