@@ -12,7 +12,7 @@ from napari_pathfm.cli import main
 from napari_pathfm.errors import PathfmError
 from napari_pathfm.evaluation import equal_sides
 from napari_pathfm.evaluation._codec import jpeg
-from napari_pathfm.evaluation._copies import Gallery, threshold
+from napari_pathfm.evaluation._copies import Gallery, Threshold
 from napari_pathfm.slides._drawn import draw_tissue
 
 
@@ -96,7 +96,7 @@ def test_planted_copies_are_found_among_others(encoder, tissue):
     known = tiles(tissue, 24, seed=2)
     others = [draw_tissue(112, 112, mpp=0.5, seed=100 + i) for i in range(16)]
     gallery = Gallery(known, encoder)
-    limit = threshold(gallery.closeness(others[:8]))
+    limit = Threshold.of(gallery.closeness(others[:8]))
     turned = [np.rot90(tile)[:, ::-1] for tile in known[:4]]
     seen = gallery.closeness(turned)
     assert seen.nearest.tolist() == [0, 1, 2, 3]
@@ -141,6 +141,8 @@ def test_from_the_shell(folders, tissue, tmp_path, in_the_shell, capsys, monkeyp
     # Copies are looked for among all training tiles, not those drawn alone.
     assert copies["searched"] == 24
     assert copies["n_flagged"] >= 4
+    # By the encoder that conditioned nothing, and by texture.
+    assert set(copies["thresholds"]) == {"embedding cosine", "pixel correlation"}
     facts = report["facts"]
     for name in ("encoder", "revision", "n", "codec", "resize", "mpp", "intervals"):
         assert facts[name]

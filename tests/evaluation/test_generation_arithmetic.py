@@ -15,7 +15,6 @@ from napari_pathfm.evaluation._copies import (
     Closeness,
     Threshold,
     plants,
-    threshold,
 )
 from napari_pathfm.evaluation._correlation import (
     COARSE,
@@ -215,11 +214,14 @@ def test_plants_are_disguised_as_they_say():
 
 def test_the_threshold_lies_halfway_to_a_copy():
     values = np.linspace(0, 0.8, 101)
-    limit = threshold(Closeness(values, values / 2, np.zeros(101, int)))
+    limit = Threshold.of(Closeness(values, values / 2, np.zeros(101, int)))
     assert limit.embedding == pytest.approx((0.792 + 1) / 2)
     assert limit.pixels == pytest.approx((0.396 + 1) / 2)
     seen = Closeness(np.array([0.9, 0.5, 0.5]), np.array([0, 0.9, 0.1]), np.zeros(3))
     assert Threshold(0.8, 0.8).flags(seen).tolist() == [True, True, False]
+    alone = Threshold.of(seen, texture_alone=True)
+    assert alone.embedding is None
+    assert Threshold(None, 0.8).flags(seen).tolist() == [False, True, False]
 
 
 def test_jpeg_is_pillows_at_that_quality(tmp_path):

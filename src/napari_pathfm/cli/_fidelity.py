@@ -88,8 +88,6 @@ def run(options: argparse.Namespace) -> None:
         "nearest": [
             {"x": one.x, "y": one.y, "cosine": one.cosine} for one in found.nearest
         ],
-        "embedding_cosine": found.embedding,
-        "embedding_limit": found.embedding_limit,
         "texture_correlation": found.pixels,
         "texture_limit": found.pixels_limit,
         "copied": found.copied,
@@ -116,8 +114,7 @@ def _lines(found: Trust) -> list[str]:
         lines.append(f"like {one.x:.0f},{one.y:.0f} (cosine {one.cosine:.3f})")
     verdict = "SUSPECTED COPY" if found.copied else "no copy"
     lines.append(
-        f"{verdict}: nearest real tile {found.embedding:.3f} by embedding (copies from "
-        f"{found.embedding_limit:.3f}), {found.pixels:.3f} by texture (copies from "
+        f"{verdict}: nearest real tile {found.pixels:.3f} by texture (copies from "
         f"{found.pixels_limit:.3f})"
     )
     return lines

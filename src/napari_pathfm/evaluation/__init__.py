@@ -1,7 +1,7 @@
 """Protocols that say how good an encoder, a head or a generator is."""
 
 from napari_pathfm.evaluation._bootstrap import Estimate, bootstrap_counts, interval
-from napari_pathfm.evaluation._copies import Closeness, Threshold, threshold
+from napari_pathfm.evaluation._copies import threshold
 from napari_pathfm.evaluation._correlation import closest_texture, orientations
 from napari_pathfm.evaluation._expression_report import expression
 from napari_pathfm.evaluation._expression_task import ExpressionTask, expression_tasks
@@ -30,7 +30,6 @@ from napari_pathfm.evaluation._slides import SlideSet, labelled_slides
 from napari_pathfm.evaluation._slides_report import train_head, validate_slides
 
 __all__ = [
-    "Closeness",
     "Condition",
     "Estimate",
     "ExpressionTask",
@@ -45,7 +44,6 @@ __all__ = [
     "Sides",
     "SlideSet",
     "Table",
-    "Threshold",
     "bootstrap_counts",
     "closest_texture",
     "equal_sides",

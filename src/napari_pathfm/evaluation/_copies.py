@@ -57,27 +57,43 @@ class Closeness:
 
 @dataclass(frozen=True)
 class Threshold:
-    """From which closeness on a tile counts as a copy."""
+    """From which closeness on a tile counts as a copy.
 
-    embedding: float
+    Attributes
+    ----------
+    embedding : float or None
+        None where the encoder is not asked.
+    pixels : float
+        Of texture.
+    """
+
+    embedding: float | None
     pixels: float
 
     def flags(self, closeness: Closeness) -> NDArray[np.bool_]:
         """Tell which tiles are suspect: bool ``(N,)``."""
-        by_embedding = closeness.embedding > self.embedding
-        return np.asarray(by_embedding | (closeness.pixels > self.pixels))
+        flagged = closeness.pixels > self.pixels
+        if self.embedding is not None:
+            flagged = flagged | (closeness.embedding > self.embedding)
+        return np.asarray(flagged)
+
+    @classmethod
+    def of(cls, originals: Closeness, *, texture_alone: bool = False) -> Threshold:
+        """Learn both from tiles that are no copies, or that of texture alone.
+
+        An encoder that conditioned a generator is no judge of its tiles: the better
+        they follow, the nearer they are to the tile that they were conditioned on.
+        """
+        by_embedding = None if texture_alone else threshold(originals.embedding)
+        return cls(by_embedding, threshold(originals.pixels))
 
 
-def threshold(originals: Closeness) -> Threshold:
-    """Halfway from where 99 % of known originals lie to a perfect copy.
+def threshold(originals: NDArray[np.float64]) -> float:
+    """Halfway from where 99 % of known originals lie, ``(n,)``, to a perfect copy.
 
     Our choice: it leaves room on both sides with few originals to learn from.
     """
-    edges = (
-        float(np.quantile(values, _QUANTILE))
-        for values in (originals.embedding, originals.pixels)
-    )
-    return Threshold(*((edge + 1) / 2 for edge in edges))
+    return (float(np.quantile(originals, _QUANTILE)) + 1) / 2
 
 
 class Gallery:

@@ -13,7 +13,7 @@ from napari_pathfm.evaluation._bootstrap import (
     jackknife,
 )
 from napari_pathfm.evaluation._colour import COLOUR, colour_features
-from napari_pathfm.evaluation._copies import Gallery, is_blank, plants, threshold
+from napari_pathfm.evaluation._copies import Gallery, Threshold, is_blank, plants
 from napari_pathfm.evaluation._distances import frechet_distance, kernel_distance
 from napari_pathfm.evaluation._manifold import NEIGHBOUR, manifold
 from napari_pathfm.evaluation._sides import recompressed
@@ -57,7 +57,7 @@ class Copied:
     known : int
         How many tiles were searched.
     thresholds : dict of str to float
-        By embedding and by pixels.
+        By pixels, and by embedding where the encoder did not condition the generator.
     """
 
     flagged: NDArray[np.bool_]
@@ -146,15 +146,20 @@ def compare_spaces(
     return results
 
 
-def find_copies(sides: Sides, encoder: Encoder, seed: int = 0) -> Copied:
+def find_copies(
+    sides: Sides, encoder: Encoder, seed: int = 0, *, texture_alone: bool = False
+) -> Copied:
     """Look for copies of `Sides.known`, and measure how well such are found.
 
-    Half of the floor sets the threshold, the other half counts false alarms.
+    Half of the floor sets the threshold, the other half counts false alarms. For
+    `texture_alone` see `Threshold.of`.
     """
     gallery = Gallery(sides.known(), encoder)
     known = [t for t in sides.train or sides.real if not is_blank(t)][:_PLANTED]
     half = len(sides.floor) // 2
-    limit = threshold(gallery.closeness(sides.floor[:half]))
+    limit = Threshold.of(
+        gallery.closeness(sides.floor[:half]), texture_alone=texture_alone
+    )
     originals = sides.floor[half:]
     found = {
         way: float(limit.flags(gallery.closeness(tiles)).mean())
@@ -167,7 +172,14 @@ def find_copies(sides: Sides, encoder: Encoder, seed: int = 0) -> Copied:
         float(limit.flags(gallery.closeness(originals)).mean()),
         len(originals),
         len(gallery),
-        {"embedding cosine": limit.embedding, "pixel correlation": limit.pixels},
+        {
+            name: value
+            for name, value in (
+                ("embedding cosine", limit.embedding),
+                ("pixel correlation", limit.pixels),
+            )
+            if value is not None
+        },
     )
 
 

@@ -53,7 +53,9 @@ def generation(
         Hears ``(arms done, arms)``.
     """
     spaces = compare_spaces(sides, encoders, draws=draws, seed=seed, progress=progress)
-    copies = find_copies(sides, encoders[0], seed)
+    judges = [e for e in encoders if e.spec.name not in conditioned_by]
+    judge = judges[0] if judges else encoders[0]
+    copies = find_copies(sides, judge, seed, texture_alone=not judges)
     described = [encoder_facts(encoder) for encoder in encoders]
     dims = {e.spec.name: e.feature_dim for e in encoders} | {COLOUR: 9}
     facts = {

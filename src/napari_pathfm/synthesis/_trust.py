@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_pathfm.errors import PathfmError, StoreError
-from napari_pathfm.evaluation import Closeness, closest_texture, orientations, threshold
+from napari_pathfm.evaluation import closest_texture, orientations, threshold
 from napari_pathfm.synthesis._condition import check_pair
 from napari_pathfm.synthesis._fidelity import cosine, embed_tiles
 from napari_pathfm.synthesis._neighbours import neighbour_cosines
@@ -65,10 +65,10 @@ class Trust:
         The same for the real tiles around that place, ascending.
     nearest : list of Likeness
         The most similar real tiles of the slide, best first.
-    embedding, pixels : float
-        How near the nearest real tile comes: cosine of centred embeddings, correlation
-        of texture.
-    embedding_limit, pixels_limit : float
+    pixels : float
+        How near the nearest real tile comes, by correlation of texture. The embedding
+        is not asked: a tile that follows its condition well is near to it by design.
+    pixels_limit : float
         From which that counts as a copy: halfway from where real tiles lie to each
         other to the same tile.
     """
@@ -78,15 +78,13 @@ class Trust:
     second_cosine: float | None
     second_neighbours: list[float]
     nearest: list[Likeness]
-    embedding: float
     pixels: float
-    embedding_limit: float
     pixels_limit: float
 
     @property
     def copied(self) -> bool:
         """Whether it is nearer to a real tile than real tiles are to each other."""
-        return self.embedding > self.embedding_limit or self.pixels > self.pixels_limit
+        return self.pixels > self.pixels_limit
 
 
 def trust(
@@ -140,9 +138,6 @@ def trust(
     real = store.features[done][:, : encoder.spec.dim].astype(np.float32)
     views = embed_tiles(encoder, orientations(image.pixels))
     plain = (_normed(views) @ _normed(real).T).max(0)
-    centre = real.mean(0)
-    unit = _normed(real - centre)
-    near = (_normed(views - centre) @ unit.T).max(0)
     rows = np.argsort(-plain, kind="stable")[:_CANDIDATES]
     tiles = [_tile(slide, corners[row], spec) for row in rows]
     own = slide.read(told.box[0], told.box[1], spec.tile_px, spec.tile_px, mpp=spec.mpp)
@@ -153,12 +148,6 @@ def trust(
             f"all tiles of {store.path} overlap: there is nothing to say how near real "
             "tiles come to each other"
         )
-    among = Closeness(
-        _nearest_others(encoder, tiles, corners[rows], unit, centre, corners, side),
-        others,
-        np.zeros(0, np.int64),
-    )
-    limit = threshold(among)
     by_second, around = _second(slide, image, spec, own, second)
     return Trust(
         told.fidelity.get("cosine_to_condition"),
@@ -174,10 +163,8 @@ def trust(
             )
             for row, tile in zip(rows[:NEAREST].tolist(), tiles, strict=False)
         ],
-        round(float(near.max()), 4),
         round(float(pixels[0]), 4),
-        round(limit.embedding, 4),
-        round(limit.pixels, 4),
+        round(threshold(others), 4),
     )
 
 
@@ -194,28 +181,6 @@ def _second(
         return None, []
     made, real = embed_tiles(second, [image.pixels, own])
     return cosine(made, real), neighbour_cosines(slide, box, spec, second, real)
-
-
-def _nearest_others(
-    encoder: Encoder,
-    tiles: list[NDArray[np.uint8]],
-    places: NDArray[np.float64],
-    unit: NDArray[np.float32],
-    centre: NDArray[np.float32],
-    corners: NDArray[np.float64],
-    side: float,
-) -> NDArray[np.float64]:
-    """Cosine of real tiles to the nearest that does not overlap, float64 ``(n,)``.
-
-    In all flips and turns, as the synthetic tile is compared.
-    """
-    found = []
-    for tile, place in zip(tiles[:_ORIGINALS], places, strict=False):
-        views = _normed(embed_tiles(encoder, orientations(tile)) - centre)
-        apart = np.abs(corners - place).max(1) >= side
-        if apart.any():
-            found.append(float((views @ unit[apart].T).max()))
-    return np.array(found)
 
 
 def _among(

@@ -88,8 +88,7 @@ def trust_text(found: Trust, step: int) -> str:
     )
     lines = [
         f"Image {step + 1}: {verdict}: texture {found.pixels:.2f} (copies from "
-        f"{found.pixels_limit:.2f}), embedding {found.embedding:.3f} (from "
-        f"{found.embedding_limit:.3f})."
+        f"{found.pixels_limit:.2f})."
     ]
     if found.second_cosine is None:
         lines.append("No second encoder on this computer: none but its own was asked.")
