@@ -215,6 +215,21 @@ def heatmap(window: Window) -> None:
     window.panel.tool.active = False
 
 
+def fine(window: Window) -> None:
+    """The same click patch by patch, of what is in view."""
+    session = window.session
+    session.prompt(window.state.world(*EPIDERMIS))
+    job = session.similarity.job
+    window.wait(lambda: job is None or not job.running)
+    x, y = EPIDERMIS
+    window.look((x - 450, y - 450, 900, 900), 0.9)
+    session.fine.on = True
+    settle(1.0)  # the view has to rest
+    window.wait(lambda: session.fine.job is None or not session.fine.job.running)
+    window.shot("fine")
+    session.fine.on = False
+
+
 def synthetic(window: Window) -> None:
     """A variant in the place of its tile, beside it, and how far to trust it."""
     session = window.session
@@ -327,6 +342,7 @@ def steered(window: Window) -> None:
 SCENES = (
     slide,
     heatmap,
+    fine,
     synthetic,
     classes,
     repair,
