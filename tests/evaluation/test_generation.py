@@ -149,6 +149,11 @@ def test_from_the_shell(folders, tissue, tmp_path, in_the_shell, capsys, monkeyp
     assert facts["conditioned_by"] == ["bundled"]
     assert set(report["results"]["gap"]["small"]) == {"generated", "floor (real)"}
     assert (tmp_path / "generation.html").read_text().count("<svg") == 2
+    # With none but the encoder that conditioned them, texture alone: it finds them.
+    assert main([*arguments, "--conditioned-by", "small"]) == 0
+    copies = json.loads(capsys.readouterr().out)["results"]["copies"]
+    assert set(copies["thresholds"]) == {"pixel correlation"}
+    assert copies["n_flagged"] >= 4
 
 
 def test_synthetic_tiles_are_no_reference(folders, tmp_path, in_the_shell, capsys):

@@ -165,6 +165,9 @@ def find_copies(
         way: float(limit.flags(gallery.closeness(tiles)).mean())
         for way, tiles in plants(known, seed).items()
     }
+    thresholds = {"pixel correlation": limit.pixels}
+    if limit.embedding is not None:
+        thresholds["embedding cosine"] = limit.embedding
     return Copied(
         limit.flags(gallery.closeness(sides.generated)),
         found,
@@ -172,14 +175,7 @@ def find_copies(
         float(limit.flags(gallery.closeness(originals)).mean()),
         len(originals),
         len(gallery),
-        {
-            name: value
-            for name, value in (
-                ("embedding cosine", limit.embedding),
-                ("pixel correlation", limit.pixels),
-            )
-            if value is not None
-        },
+        thresholds,
     )
 
 
